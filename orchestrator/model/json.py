@@ -1,0 +1,9 @@
+"""The type of a value that JSON can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Union
+
+Json = Union[None, bool, int, float, str, Sequence["Json"], Mapping[str, "Json"]]
+JsonObject = Mapping[str, Json]

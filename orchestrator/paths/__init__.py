@@ -1,0 +1,79 @@
+"""Names every path under `.orchestrator/`; touches no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.errors import Refused
+from orchestrator.paths import names
+
+__all__ = ["OrchestratorPaths", "is_session_id"]
+
+
+def is_session_id(text: str) -> bool:
+    """Returns whether `text` is 1-64 of `[A-Za-z0-9_-]` starting alphanumeric, so that it cannot escape a directory."""
+    body = text.replace("_", "a").replace("-", "a")
+    return 0 < len(text) <= 64 and text.isascii() and body.isalnum() and text[0].isalnum()
+
+
+class OrchestratorPaths:
+    """Names every path under `.orchestrator/`; touches no file.
+
+    `base_dir` is the root of the checkout that holds `.orchestrator/`. With `web_mode` each session has a
+    state tree of its own under `sessions/<id>`; configuration, secrets and locks stay shared.
+    """
+
+    def __init__(self, base_dir: Path = Path("."), web_mode: bool = False) -> None:
+        self.base_dir = Path(base_dir)
+        self.web_mode = web_mode
+        root = self.base_dir / names.DIRECTORY
+        self.orchestrator_dir = root
+        self.ignore_file = root / names.IGNORE
+        self.layout_file = root / names.LAYOUT
+        self.config_file = root / names.CONFIG
+        self.local_config_file = root / names.LOCAL_CONFIG
+        self.prompts_dir = root / names.PROMPTS
+        self.layouts_dir = root / names.LAYOUTS
+        self.state_file = root / names.STATE
+        self.backups_dir = root / names.BACKUPS
+        self.checkpoints_dir = root / names.CHECKPOINTS
+        self.artifacts_dir = root / names.ARTIFACTS
+        self.worktrees_dir = root / names.WORKTREES
+        self.index_dir = root / names.INDEX
+        self.secrets_dir = root / names.SECRETS
+        self.sessions_dir = root / names.SESSIONS
+        self.locks_dir = root / names.LOCKS
+        self.migrations_dir = root / names.MIGRATIONS
+        self.quarantine_dir = root / names.QUARANTINE
+        self.logs_dir = root / names.LOGS
+        self.log_file = root / names.LOGS / names.LOG
+        self.tmp_dir = root / names.TMP
+
+    def session_dir(self, session_id: str) -> Path:
+        """Returns the directory that holds one session's state.
+
+        Web mode: `sessions/<session_id>`; otherwise every session shares `orchestrator_dir`.
+        The directory may not exist: this class names paths, `orchestrator.fs` makes them.
+
+        Raises:
+            Refused: not 1-64 of `[A-Za-z0-9_-]` starting alphanumeric, so it could escape or collide.
+        """
+        if not is_session_id(session_id):
+            raise Refused(
+                f"{session_id!r} cannot be a session id.",
+                code="session-id-invalid",
+                hint="Use up to 64 of A-Z, a-z, 0-9, _ and -, starting with a letter or digit.",
+            )
+        return self.sessions_dir / session_id if self.web_mode else self.orchestrator_dir
+
+    def run_lock(self, run_id: str) -> Path:
+        """Returns the lock file that the owner of a run holds while it works."""
+        return self.locks_dir / f"run-{run_id}.lock"
+
+    def run_artifacts_dir(self, run_id: str) -> Path:
+        """Returns the directory of a run's transcripts, check outputs and reports."""
+        return self.artifacts_dir / run_id
+
+    def checkpoint_manifest(self, run_id: str) -> Path:
+        """Returns the readable list of a run's checkpoints, derived from the refs."""
+        return self.checkpoints_dir / f"{run_id}.json"

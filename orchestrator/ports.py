@@ -1,0 +1,32 @@
+"""The seams: what the engine needs of rooms it must not import. Each has at least two real implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest
+
+
+class Agent(Protocol):
+    """Works on a task in a tree. Implementations: `agents.command`, `agents.preset`."""
+
+    @property
+    def name(self) -> str:
+        """Returns the name by which configuration and reports know it."""
+        ...
+
+    def probe(self) -> AgentHealth:
+        """Returns whether it can be started; fast, free, offline."""
+        ...
+
+    def run(
+        self, request: AgentRequest, *, worktree: Path, cancelled: Callable[[], bool]
+    ) -> Iterator[AgentEvent]:
+        """Yields what happens; exactly one `Started` first (unless it cannot start), exactly one `Finished` last.
+
+        `cancelled` is polled at least once a second; when it turns true, or the iterator is closed,
+        every process of the turn is gone before the iterator ends.
+        """
+        ...
