@@ -1,0 +1,1 @@
+"""Tests of the room fs, on real disks and with real processes."""
