@@ -1,0 +1,1 @@
+"""Git: the user's repository, the isolated trees of agents, checkpoints, results and merges."""
