@@ -1,0 +1,60 @@
+"""The front door: answers `--version` and `status` with the standard library alone, hands on the rest."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.cli.flags import Flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit status; never raises."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        from orchestrator import __version__
+
+        sys.stdout.write(f"orchestrator {__version__}\n")
+        return 0
+    flags, run_id = _plain_status(arguments)
+    if flags is not None:
+        from orchestrator.cli.quick_status import answer
+
+        status = answer(flags, run_id)
+        if status is not None:
+            return status
+    from orchestrator.cli.app import call
+
+    return call(arguments)
+
+
+def _plain_status(arguments: list[str]) -> tuple[Flags | None, str | None]:
+    """Returns the flags and the run id of a `status` with nothing unusual about it, else (None, None)."""
+    if "status" not in arguments:
+        return None, None
+    from orchestrator.cli.flags import Flags
+    from orchestrator.errors import Refused
+
+    flags = Flags()
+    words: list[str] = []
+    tokens = iter(arguments)
+    for token in tokens:
+        try:
+            if token == "-C":
+                flags.enter(next(tokens, ""))
+            elif token.startswith("-"):
+                if not flags.take(token):
+                    return None, None
+            else:
+                words.append(token)
+        except Refused:
+            return None, None
+    usual = words[:1] == ["status"] and len(words) <= 2 and not flags.help
+    return (flags, words[1] if words[1:] else None) if usual else (None, None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""One call of the command: its flags, its streams, and the doors to the rooms below."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from orchestrator.cli.flags import Flags
+from orchestrator.cli.screen import Screen, Styled
+from orchestrator.cli.terminal import escape, is_terminal
+from orchestrator.errors import Refused
+from orchestrator.model.json import Json
+
+if TYPE_CHECKING:
+    from orchestrator.discovery import Located
+    from orchestrator.workspace import Workspace
+
+
+class Invocation:
+    """What a command needs of its caller; made once per call, kept in Typer's context."""
+
+    def __init__(self, flags: Flags, screen: Screen) -> None:
+        self.flags = flags
+        self.screen = screen
+        self.environment: Mapping[str, str] = dict(os.environ)
+
+    @property
+    def directory(self) -> str:
+        """Returns the directory to work from, absolute."""
+        return os.path.abspath(self.flags.directory or ".")
+
+    @property
+    def may_ask(self) -> bool:
+        """Returns whether a question can reach a person."""
+        quiet = self.flags.no_input or bool(self.environment.get("CI"))
+        return not quiet and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+    def locate(self) -> Located:
+        """Returns where the repository is. Raises what `discovery.locate` raises."""
+        from orchestrator.discovery import locate
+
+        return locate(self.directory, dict(self.environment))
+
+    def open(
+        self, *, writes: bool, trust_now: bool = False, flags: Mapping[str, Json] | None = None
+    ) -> Workspace:
+        """Opens the repository's workspace; the caller closes it.
+
+        Raises:
+            Refused: no repository, not initialised, unusable configuration.
+        """
+        from orchestrator.workspace import open_workspace
+
+        return open_workspace(
+            self.directory,
+            environment=self.environment,
+            flags=flags or {},
+            trust_now=trust_now,
+            writes=writes,
+        )
+
+    def confirm(self, question: str, *, otherwise: str, code: str = "answer-needed") -> bool:
+        """Returns the answer to a yes-or-no question; `--yes` answers it, Enter means no.
+
+        Raises:
+            Refused: nobody can be asked; the hint is `otherwise`.
+        """
+        if self.flags.yes:
+            return True
+        if not self.may_ask:
+            raise Refused(f"{question} Nobody is there to answer.", code=code, hint=otherwise)
+        sys.stderr.write(f"{escape(question)} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def invocation(ctx: typer.Context) -> Invocation:
+    """Returns the call that a command was made with."""
+    call = ctx.obj
+    if not isinstance(call, Invocation):
+        raise TypeError("a command was called without an Invocation")
+    return call
+
+
+Renderer = Callable[[Screen], None]
+__all__ = ["Invocation", "Renderer", "Styled", "invocation"]

@@ -1,0 +1,83 @@
+"""The two streams: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from orchestrator.cli.terminal import Styled, is_terminal, paint, wants_colour, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.model.json import Json
+
+__all__ = ["Screen", "Styled"]
+
+SCHEMA_VERSION = 1
+
+
+class Screen:
+    """Prints. What comes in as text is escaped here, so no caller can forget it.
+
+    With `as_json` the prose of `out` stays silent: a command prints its one object with `json`.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: int = 0) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+        self._colour_out = wants_colour(sys.stdout)
+        self._colour_err = wants_colour(sys.stderr)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Returns whether results go to a terminal that can do more than print lines."""
+        return is_terminal(sys.stdout) and os.environ.get("TERM", "") not in ("", "dumb")
+
+    @property
+    def errors_on_terminal(self) -> bool:
+        """Returns whether progress goes to a terminal that can do more than print lines."""
+        return is_terminal(sys.stderr) and os.environ.get("TERM", "") not in ("", "dumb")
+
+    def out(self, *parts: str | Styled) -> None:
+        """Prints one line of a result, unless JSON is asked for."""
+        if not self.as_json:
+            write(sys.stdout, paint(parts, colour=self._colour_out) + "\n")
+
+    def note(self, *parts: str | Styled) -> None:
+        """Prints one line of progress or advice on standard error, unless quiet."""
+        if not self.quiet:
+            write(sys.stderr, paint(parts, colour=self._colour_err) + "\n")
+
+    def detail(self, *parts: str | Styled) -> None:
+        """Prints one line that only `-v` asks for."""
+        if self.verbose:
+            self.note(*parts)
+
+    def warn(self, sentence: str) -> None:
+        """Prints a warning on standard error; quiet does not hide it."""
+        write(sys.stderr, paint((Styled("warning: ", "yellow"), sentence), colour=self._colour_err) + "\n")
+
+    def error(self, *parts: str | Styled) -> None:
+        """Prints one line of an error."""
+        write(sys.stderr, paint(parts, colour=self._colour_err) + "\n")
+
+    def json(self, fields: dict[str, Json]) -> None:
+        """Prints an object as one line of JSON, `schema_version` first."""
+        write(sys.stdout, encode({"schema_version": SCHEMA_VERSION, **fields}) + "\n")
+
+    def raw(self, data: bytes) -> None:
+        """Prints bytes exactly as they are, or escaped line by line on a terminal."""
+        if is_terminal(sys.stdout):
+            write(sys.stdout, paint((data.decode("utf-8", "backslashreplace"),), colour=False))
+            return
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def encode(value: Json) -> str:
+    """Returns a value as JSON on one line; what is no text in a file name stays as an escape."""
+    import json
+
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
