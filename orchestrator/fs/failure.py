@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from types import TracebackType
 
 from orchestrator.errors import DiskFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _CODES = {
     errno.ENOSPC: ("disk-full", "Free some space, then run the same command again."),

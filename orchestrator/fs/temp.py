@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sys
 
 if sys.platform != "win32":
@@ -26,7 +25,7 @@ class TempFile:
 
     def __init__(self, directory: str, mode: int) -> None:
         while True:
-            self.path = os.path.join(directory, PREFIX + secrets.token_hex(8))
+            self.path = os.path.join(directory, PREFIX + os.urandom(8).hex())
             self.descriptor = os.open(self.path, _FLAGS, mode)
             if _lock(self.descriptor) and os.fstat(self.descriptor).st_nlink:
                 break

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 
 from orchestrator.fs.effects import announce
@@ -50,7 +49,7 @@ def _empty(directory: int, top: int, device: int, depth: int) -> bool:
             _unlink(name, directory)
         elif depth == 0:
             _open_up(name, directory)
-            os.rename(name, secrets.token_hex(8), src_dir_fd=directory, dst_dir_fd=top)
+            os.rename(name, os.urandom(8).hex(), src_dir_fd=directory, dst_dir_fd=top)
             moved = True
         else:
             moved |= _remove_dir(name, directory, top, device, depth)
