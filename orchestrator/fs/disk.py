@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -10,14 +9,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import DiskFailed, Refused
+from orchestrator.errors import DiskFailed
 from orchestrator.fs import temp, tree
 from orchestrator.fs.effects import announce
 from orchestrator.fs.failure import printable, told
+from orchestrator.fs.opening import open_for_append, open_regular, unsafe_path
 
 StrPath = str | os.PathLike[str]
 
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _CHUNK_BYTES = 1 << 20
 
 
@@ -59,7 +58,7 @@ class Disk:
         """
         with told(path):
             announce(f"append {path}")
-            descriptor, created = _open_for_append(path, mode)
+            descriptor, created = open_for_append(path, mode)
             try:
                 temp.write_all(descriptor, data)
                 _sync_data(descriptor)
@@ -98,7 +97,7 @@ class Disk:
             DiskFailed: also when the source changed meanwhile or the copy differs.
         """
         with told(source):
-            origin = _open_regular(source)
+            origin = open_regular(source)
         try:
             with told(target):
                 announce(f"copy {target}")
@@ -201,48 +200,8 @@ def _is_directory(path: StrPath) -> bool:
     except FileNotFoundError:
         return False
     if not stat.S_ISDIR(mode):
-        raise _unsafe(path, "a link" if stat.S_ISLNK(mode) else "not a directory")
+        raise unsafe_path(path, "a link" if stat.S_ISLNK(mode) else "not a directory")
     return True
-
-
-def _unsafe(path: StrPath, what: str) -> Refused:
-    return Refused(
-        f"{printable(path)} is {what}, so nothing is written there.",
-        code="unsafe-path",
-        hint="Look at what stands there, and move it away.",
-    )
-
-
-def _open_for_append(path: StrPath, mode: int) -> tuple[int, bool]:
-    flags = os.O_WRONLY | os.O_APPEND | _NOFOLLOW
-    try:
-        return _open_checked(path, flags, mode), False
-    except FileNotFoundError:
-        pass
-    try:
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:  # somebody else made it meanwhile
-        return _open_checked(path, flags, mode), False
-    os.chmod(path, mode)
-    return descriptor, True
-
-
-def _open_regular(path: StrPath) -> int:
-    return _open_checked(path, os.O_RDONLY | _NOFOLLOW, 0)
-
-
-def _open_checked(path: StrPath, flags: int, mode: int) -> int:
-    # Without O_NONBLOCK the open of a FIFO that somebody put there would wait for ever.
-    try:
-        descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), mode)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-            raise _unsafe(path, "not a regular file") from error
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _unsafe(path, "not a regular file")
-    return descriptor
 
 
 def _pour(origin: int, scratch: temp.TempFile) -> str:

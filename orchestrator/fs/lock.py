@@ -1,4 +1,4 @@
-"""Excludes other processes by kernel locks, freed by any death of their holder; lock files are never removed."""
+"""Excludes other processes by kernel locks, freed by any death of their holder; lock files are kept."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class _KernelLock(ABC):
 
 
 class FileLock(_KernelLock):
-    """Excludes others by the file at `path`, made 0600 if missing and kept, with a record of the holder beside.
+    """Excludes others by the file at `path`, made 0600 if missing, with a record of the holder beside.
 
     `what` begins the sentence of the refusal ("Run r1"); `command` tells others what the holder is doing.
     """
