@@ -1,0 +1,1 @@
+"""Layered `workflow.yaml`: what may be written there, where values come from, what needs trust."""

@@ -1,0 +1,195 @@
+"""Words what is wrong with a configuration, at its line, with the nearest thing that would be right."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.config import fields
+from orchestrator.config.document import Items, Leaf, Node, Table
+from orchestrator.config.merge import at
+from orchestrator.config.origin import Origin, Problem, printable
+from orchestrator.config.schema import LATER_KINDS, PRESETS, Config
+
+MAX_PROBLEMS = 100
+
+Path = tuple[str | int, ...]
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text (in quotes where it looks like something else)",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def of_schema(error: ValidationError, root: Table) -> list[Problem]:
+    """Returns the problems that pydantic found, each at the line of the value or key that causes it."""
+    return [_problem(detail, root) for detail in error.errors(include_url=False, include_input=False)]
+
+
+def of_agents(root: Table) -> list[Problem]:
+    """Returns a problem for each step whose agent is neither configured nor a preset."""
+    agents = at(root, ("agents",))
+    known = {*PRESETS, *(agents.entries if isinstance(agents, Table) else ())}
+    found = []
+    workflows = at(root, ("workflows",))
+    for entry in workflows.entries.values() if isinstance(workflows, Table) else ():
+        steps = at(entry.node, ("steps",))
+        for step in steps.items if isinstance(steps, Items) else ():
+            agent = at(step, ("agent",))
+            if isinstance(agent, Leaf) and isinstance(agent.value, str) and agent.value not in known:
+                sentence = f"there is no agent `{printable(agent.value)}`"
+                found.append(Problem(agent.origin, sentence + _meant(agent.value, known)))
+    return found
+
+
+def listed(problems: list[Problem]) -> tuple[str, ...]:
+    """Returns the problems as lines in the order of their places, at most 100 of them."""
+    unique = sorted(
+        {(each.origin.file, each.origin.line, each.origin.column, str(each)) for each in problems}
+    )
+    lines = tuple(line for _, _, _, line in unique[:MAX_PROBLEMS])
+    more = len(unique) - len(lines)
+    return (*lines, f"{more} more problems are not shown") if more > 0 else lines
+
+
+def _problem(detail: ErrorDetails, root: Table) -> Problem:
+    path: Path = tuple(part for part in detail["loc"] if part != "[key]")
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return Problem(_key_origin(root, path), _unknown_key(path))
+    if kind == "missing":
+        return Problem(_origin(root, path), _missing(path))
+    if "[key]" in detail["loc"]:
+        name = printable(str(path[-1]))
+        return Problem(_key_origin(root, path), f"`{name}` cannot be a name here: {_name_rule(path)}")
+    return Problem(_origin(root, path), f"`{_shown(path)}` {_complaint(detail, at(root, path))}")
+
+
+def _unknown_key(path: Path) -> str:
+    key = str(path[-1])
+    siblings = _siblings(path)
+    meant = fields.nearest(key, siblings)
+    if meant is not None:
+        return f"`{_shown(path)}` is not a key; did you mean `{meant}`?"
+    elsewhere = [each.key for each in fields.declared() if each.path[-1] == key and "<" not in each.key]
+    if elsewhere:
+        return f"`{_shown(path)}` is not a key; did you mean `{elsewhere[0]}`?"
+    return f"`{_shown(path)}` is not a key; here are possible: {', '.join(siblings)}"
+
+
+def _siblings(path: Path) -> list[str]:
+    parent = tuple(str(part) for part in path[:-1])
+    declared = fields.find(parent) if parent else None
+    section = fields.section_of(declared.annotation) if declared else Config
+    return _usable(section) if section is not None else []
+
+
+def _usable(section: type[BaseModel]) -> list[str]:
+    return [key for key, info in fields.keys_of(section).items() if not fields.is_later(info)]
+
+
+def _missing(path: Path) -> str:
+    if path[-1] == "kind":
+        kinds = ", ".join(("command", *PRESETS))
+        return f"`{_shown(path[:-1])}` needs `kind`, one of: {kinds}"
+    return f"`{_shown(path[:-1])}` needs `{path[-1]}`"
+
+
+def _name_rule(path: Path) -> str:
+    if len(path) > 1 and path[-2] == "env":
+        return "letters, digits and _, not starting with a digit"
+    return "up to 64 letters, digits, _ and -, starting with a letter or digit"
+
+
+def _complaint(detail: ErrorDetails, node: Node | None) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "literal_error":
+        return _choices(detail, node)
+    if kind in _EXPECTED:
+        return f"must be {_EXPECTED[kind]}, not {_found(node)}"
+    if kind in _BOUNDS:
+        fact, words = _BOUNDS[kind]
+        return f"must be {words} {fields.as_json(context[fact])}"
+    if kind in ("too_short", "string_too_short"):
+        return "must not be empty"
+    if kind == "string_too_long":
+        return f"must be at most {context['max_length']} characters long"
+    if kind == "string_pattern_mismatch":
+        return f"cannot be {printable(json.dumps(_value(node)))}: {_pattern_rule(str(context['pattern']))}"
+    if kind == "value_error":
+        return f"is not right: {printable(str(context['error']), 400)}"
+    return f"is not right: {printable(detail['msg'], 400)}"
+
+
+def _choices(detail: ErrorDetails, node: Node | None) -> str:
+    declared = fields.find(tuple(str(part) for part in detail["loc"]))
+    choices = fields.in_words(declared.annotation) if declared else str(detail["ctx"]["expected"])
+    if detail["loc"][-1] == "version":
+        return f"must be 1, not {_found(node)}: this version of orchestrator reads no other format"
+    known = [choice for choice in choices.removesuffix(" or null").split(" | ") if choice not in LATER_KINDS]
+    value = _value(node)
+    meant = _meant(value, known) if isinstance(value, str) else ""
+    return f"must be one of {', '.join(known)}, not {_found(node)}{meant}"
+
+
+def _pattern_rule(pattern: str) -> str:
+    if "x00" in pattern:
+        return "it holds a NUL character"
+    return "use up to 64 letters, digits, _ and -, starting with a letter or digit"
+
+
+def _found(node: Node | None) -> str:
+    if isinstance(node, Table):
+        return "a mapping"
+    if isinstance(node, Items):
+        return "a list"
+    value = _value(node)
+    if isinstance(value, str):
+        return f'"{printable(value, 60)}"'
+    return json.dumps(value) if value is not None else "nothing"
+
+
+def _value(node: Node | None) -> bool | int | float | str | None:
+    return node.value if isinstance(node, Leaf) else None
+
+
+def _meant(word: str, known: set[str] | list[str]) -> str:
+    meant = fields.nearest(word, sorted(known))
+    return f"; did you mean `{meant}`?" if meant else ""
+
+
+def _shown(path: Path) -> str:
+    return printable(".".join(str(part) for part in path))
+
+
+def _origin(root: Table, path: Path) -> Origin:
+    """Returns the place of the value, or of the nearest value around it."""
+    for length in range(len(path), 0, -1):
+        node = at(root, path[:length])
+        if node is not None:
+            return node.origin
+    return root.origin
+
+
+def _key_origin(root: Table, path: Path) -> Origin:
+    parent = at(root, path[:-1])
+    if isinstance(parent, Table) and path[-1] in parent.entries:
+        return parent.entries[str(path[-1])].key
+    return _origin(root, path)

@@ -1,0 +1,392 @@
+"""Declares every key of `workflow.yaml` with type, default and description, in this one place.
+
+Keys of parts to come are declared too, so that their names stay; `later` marks them, and
+`orchestrator.config.available` refuses them with any value but their default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+T = TypeVar("T")
+
+PRESETS = ("claude", "codex", "gemini", "copilot", "opencode")
+LATER_KINDS = ("acp", "llm")
+
+YEAR_S = 366 * 24 * 3600
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Word = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Argv = Annotated[tuple[Word, ...], Field(min_length=1)]
+Pattern = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Seconds = Annotated[float, Field(gt=0, le=YEAR_S, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Amount = Annotated[int, Field(ge=1, le=2**50)]
+Money = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Kind = Literal["command", "claude", "codex", "gemini", "copilot", "opencode"]
+Approve = Literal["never", "edits", "commands", "diff", "plan"]
+Sandbox = Literal["auto", "bwrap", "off"]
+
+
+def later(default: T, description: str) -> T:
+    """Declares a key whose part does not exist yet: only its default is accepted."""
+    return Field(default=default, description=description, json_schema_extra={"later": True})
+
+
+class Section(BaseModel):
+    """What all parts of the file have in common: immutable, and no key is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Model(Section):
+    """A language model for agents of kind llm."""
+
+    provider: str = Field(description="Who serves it: ollama, openai, anthropic, google or an entry point.")
+    name: str = Field(description="The provider's name of the model.")
+    base_url: str | None = Field(None, description="Another address of the provider's interface.")
+    temperature: float | None = Field(None, ge=0, le=2, description="How freely it chooses its words.")
+    max_tokens: Amount | None = Field(None, description="Tokens of an answer at most.")
+    context_window: Amount | None = Field(None, description="Tokens that it can take in.")
+    capabilities: tuple[str, ...] = Field((), description="What it can do: chat, tools.")
+
+
+class Agent(Section):
+    """A coding agent: a preset, or any command."""
+
+    kind: Kind = Field(
+        description="What it is: `command`, or a preset; needless for an agent named like its preset."
+    )
+    command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Kind command: the words of its command line, started without a shell. "
+        "`{prompt}`, `{prompt_file}` and `{worktree}` are replaced.",
+    )
+    stdin: Literal["prompt", "none"] = Field(
+        "none", description="Kind command: what its standard input receives."
+    )
+    model: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="Presets: the model that the agent is told to use."
+    )
+    args: tuple[Word, ...] = Field((), description="Further words for its command line.")
+    env: dict[VariableName, Text] = Field(
+        default_factory=dict, description="Variables added to its otherwise minimal environment."
+    )
+    timeout_s: Seconds | None = Field(
+        None, description="Seconds after which a turn is ended; null: as in `execution`."
+    )
+    idle_timeout_s: Seconds | None = Field(
+        None, description="Seconds without any output after which a turn is ended; null: as in `execution`."
+    )
+    secrets: tuple[Name, ...] = later((), "Names of the secrets that it receives as variables.")
+    state: Literal["contained", "shared"] = later("contained", "Where the agent keeps its own state.")
+    sandbox: Sandbox = later("off", "Whether its processes are confined.")
+    allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that it may change; none: all.")
+    max_parallel: Amount | None = later(None, "Turns of this agent at the same time at most.")
+    approve: Approve | None = later(None, "What a person must approve; null: as in `approve`.")
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Agent:
+        if self.kind == "command":
+            if self.command is None:
+                raise ValueError("an agent of kind command needs `command`, a list of words")
+            if not self.command[0]:
+                raise ValueError("the first word of `command` names the program and cannot be empty")
+            if self.model is not None:
+                raise ValueError("`model` means nothing to an agent of kind command: name it in `command`")
+        elif self.command is not None or self.stdin != "none":
+            raise ValueError(f"`command` and `stdin` belong to kind command; `{self.kind}` brings its own")
+        reserved = [name for name in self.env if name.upper().startswith("ORCHESTRATOR_")]
+        if reserved:
+            raise ValueError(f"the variable {reserved[0]} is set by orchestrator itself")
+        return self
+
+
+class Roles(Section):
+    """Agents for steps that name none."""
+
+    planner: Name | None = later(None, "The agent that makes plans.")
+    reviewer: Name | None = later(None, "The agent that reviews.")
+
+
+class Tool(Section):
+    """A tool for agents of kind llm."""
+
+    description: str = Field(description="What the model is told about it.")
+    parameters: dict[str, JsonValue] = Field(
+        default_factory=dict, description="JSON schema of what it takes."
+    )
+    run: Argv = Field(description="The command that does it.")
+    permission: Literal["allow", "ask", "deny"] = Field("ask", description="Whether it may be used.")
+
+
+class Step(Section):
+    """One turn of one agent."""
+
+    agent: Name | None = Field(
+        None, description="The agent that takes the step; null: the first one found on PATH."
+    )
+    task: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        "implement", description="The kind of work: implement, review, refine, suggestions, or your own word."
+    )
+    description: Text = Field("", description="Said to people and to the agent.")
+    optional: bool = Field(False, description="Whether the workflow goes on when the step fails.")
+    prompt: Text | None = Field(
+        None, description="Instruction for the agent; null: the usual one for the task."
+    )
+    model: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="The model for this step; null: the agent's."
+    )
+    timeout_s: Seconds | None = Field(
+        None, description="Seconds after which the step is ended; null: the agent's."
+    )
+    retries: Count | None = Field(
+        None, description="Repetitions of a step whose agent broke; null: `execution.max_retries`."
+    )
+    when: str | None = later(None, "Condition under which the step is taken.")
+    needs: tuple[str, ...] = later((), "Steps that come before.")
+    parallel: tuple[Step, ...] = later((), "Steps taken side by side.")
+    uses: str | None = later(None, "A step defined elsewhere.")
+    approve: Approve | None = later(None, "What a person must approve in this step.")
+    secrets: tuple[Name, ...] = later((), "Names of the secrets that the step receives.")
+    sandbox: Sandbox | None = later(None, "Whether the step's processes are confined.")
+    allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that the step may change.")
+
+
+class Workflow(Section):
+    """The steps in which a phase is worked on."""
+
+    steps: tuple[Step, ...] = Field(min_length=1, description="The steps, taken one after another.")
+    max_iterations: Amount = later(1, "Rounds through the steps at most.")
+    min_suggestions_threshold: Count = later(
+        1, "Another round is made while one brings at least so many suggestions."
+    )
+
+
+class Worktrees(Section):
+    """The isolated trees in which agents work."""
+
+    root: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")] | None = Field(
+        None, description="Directory for the trees; null: inside `.orchestrator/`."
+    )
+    setup: tuple[Argv, ...] = Field(
+        (), description="Commands that make a fresh tree ready, such as installing dependencies."
+    )
+    bring: tuple[Pattern, ...] = Field(
+        (),
+        description="Patterns of ignored files copied into each tree, such as `.env`; never checkpointed.",
+    )
+    checkpoint_include: tuple[Pattern, ...] = Field(
+        (), description="Patterns of ignored files that count as work and are checkpointed."
+    )
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> Worktrees:
+        for pattern in (*self.bring, *self.checkpoint_include):
+            parts = pattern.replace("\\", "/").split("/")
+            if parts[0] in ("", "~") or ".." in parts or ".git" in parts or ":" in parts[0]:
+                raise ValueError(f"the pattern {pattern!r} leads out of the tree or into its .git")
+        return self
+
+
+class Check(Section):
+    """One command that verifies a tree."""
+
+    run: Argv = Field(
+        description="The words of the command, started without a shell; `{report}` becomes a fresh path."
+    )
+    report: Literal["junit"] | None = Field(
+        None, description="Format of the file that the command writes to `{report}`."
+    )
+    parse: Literal["ruff", "lines"] | None = Field(
+        None,
+        description="Format of its output: `ruff` (JSON) or `lines` (`file:line:col: message`); "
+        "null: lines of that form are looked for.",
+    )
+
+    @model_validator(mode="after")
+    def _report_is_written(self) -> Check:
+        if not self.run[0]:
+            raise ValueError("the first word of `run` names the program and cannot be empty")
+        if self.report and not any("{report}" in word for word in self.run):
+            raise ValueError("`report` needs `{report}` in `run`, the path to which the command writes it")
+        return self
+
+
+class Verify(Section):
+    """The checks that decide; detected by `orchestrator init`."""
+
+    where: Literal["clean", "worktree"] = Field(
+        "clean", description="Whether checks run in a clean tree of their own or where the agent worked."
+    )
+    build: tuple[Check, ...] = Field((), description="Commands that build; a failure is major.")
+    test: tuple[Check, ...] = Field((), description="Commands that test; a failure is major.")
+    lint: tuple[Check, ...] = Field((), description="Commands that lint; a finding is medium.")
+    security: tuple[Check, ...] = Field(
+        (), description="Commands that look for weaknesses; a finding is major."
+    )
+    custom: tuple[Check, ...] = Field((), description="Any other commands; a failure is major.")
+
+
+class Thresholds(Section):
+    """How many findings are too many."""
+
+    max_major: Count | None = Field(0, description="Major findings allowed; null: any number.")
+    max_medium: Count | None = Field(5, description="Medium findings allowed; null: any number.")
+    max_minor: Count | None = Field(None, description="Minor findings allowed; null: any number.")
+    on_medium: Literal["warn", "fail"] = Field(
+        "warn", description="What too many medium findings do: `warn` or `fail`."
+    )
+    scope: Literal["new", "all"] = Field(
+        "new", description="Which findings count: those the base does not have, or all."
+    )
+
+
+class Execution(Section):
+    """How attempts are made."""
+
+    max_retries: Annotated[int, Field(ge=0, le=100)] = Field(
+        2, description="Further attempts at a phase whose gates are not met."
+    )
+    timeout_s: Seconds = Field(3600.0, description="Seconds after which an agent's turn or a check is ended.")
+    idle_timeout_s: Seconds = Field(
+        600.0, description="Seconds without any output after which an agent's turn is ended."
+    )
+    max_parallel: Amount = later(2, "Phases worked on at the same time at most.")
+    stuck_after_s: Seconds = later(900.0, "Seconds without progress after which a person is told.")
+    retry_backoff_s: Annotated[float, Field(ge=0, le=YEAR_S, allow_inf_nan=False)] = Field(
+        5.0, description="Seconds before the first retry; doubled for each further one."
+    )
+
+
+class Limits(Section):
+    """What the processes of an agent or check may use."""
+
+    memory_mb: Amount | None = Field(None, description="Megabytes of memory per process; null: no limit.")
+    cpu_s: Amount | None = Field(None, description="Seconds of processor time per process; null: no limit.")
+    processes: Amount | None = Field(None, description="Processes at the same time; null: no limit.")
+    disk_mb: Amount | None = Field(None, description="Megabytes per written file; null: no limit.")
+
+
+class Budget(Section):
+    """What a run may cost."""
+
+    max_cost_usd: Money | None = later(None, "US dollars at most.")
+    max_tokens: Amount | None = later(None, "Tokens at most.")
+    max_turns: Amount | None = later(None, "Turns at most.")
+    allowed_hours: str | None = later(None, "Hours of the day in which work is done.")
+
+
+class Git(Section):
+    """What becomes of a result."""
+
+    integrate: Literal["none", "branch", "merge"] = Field(
+        "branch",
+        description="`none`: checkpoints only; `branch`: `orchestrator/<run>`; `merge`: into your branch.",
+    )
+    commit_trailers: bool = Field(
+        True, description="Whether commits of results name run and phase in trailers."
+    )
+
+
+class Artifacts(Section):
+    """What is kept of a run's transcripts, outputs and reports."""
+
+    keep_days: Amount | None = later(90, "Days after which they are removed.")
+    compress: bool = later(True, "Whether they are compressed.")
+    encrypt: bool = later(False, "Whether they are encrypted.")
+
+
+class Logging(Section):
+    """The log file."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged."
+    )
+    format: Literal["text", "json"] = Field("text", description="The form of a line.")
+    rotate_mb: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        10, description="Megabytes after which a new file is begun."
+    )
+    keep: Annotated[int, Field(ge=0, le=1000)] = Field(5, description="Earlier files kept.")
+
+
+class Secrets(Section):
+    """The secret store."""
+
+    mode: Literal["local", "committed"] = later("local", "Whether encrypted secrets are committed.")
+    max_age_days: Amount | None = later(None, "Days after which a secret should be replaced.")
+    providers: tuple[str, ...] = later((), "Where else secrets are looked for.")
+
+
+class Session(Section):
+    """Machines that do not last."""
+
+    persist_every_s: Seconds = later(120.0, "Seconds between two savings.")
+    push: bool = later(False, "Whether state is pushed.")
+    remote: str | None = later(None, "Where state is pushed to.")
+    transports: tuple[Literal["ref", "branch"], ...] = later(("ref", "branch"), "Ways of pushing, in order.")
+    max_bytes: Amount = later(209_715_200, "Bytes that are pushed at most.")
+    max_age_days: Amount = later(30, "Days after which a saved session is removed.")
+
+
+class Migration(Section):
+    """What happens when files of an earlier tool are found."""
+
+    auto: Literal["prompt", "safe", "off"] = later("prompt", "Whether they are moved.")
+
+
+class Retrieval(Section):
+    """What planners are told about the repository."""
+
+    kinds: tuple[str, ...] = later(("source",), "What is searched.")
+    budget_tokens: Amount = later(8000, "Tokens of context at most.")
+    embedder: str | None = later(None, "The model that makes vectors.")
+    store: str | None = later(None, "Where vectors are kept.")
+
+
+class Config(Section):
+    """The whole file."""
+
+    version: Literal[1] = Field(1, description="The version of the file's format.")
+    required_version: Text = Field(
+        "",
+        alias="required-version",
+        description="The versions of orchestrator that fit, such as `>=0.1,<1`; checked before all else.",
+    )
+    include: tuple[dict[str, str], ...] = later((), "Files whose settings are taken over.")
+    models: dict[Name, Model] = later({}, "Language models for agents of kind llm.")
+    agents: dict[Name, Agent] = Field(
+        default_factory=dict, description="Agents by name; presets work without being listed."
+    )
+    roles: Roles = Field(Roles(), description="Agents for steps that name none.")
+    tools: dict[Name, Tool] = later({}, "Tools for agents of kind llm.")
+    workflows: dict[Name, Workflow] = Field(
+        default_factory=dict,
+        description="Workflows by name: a list of steps, or a mapping with `steps` and settings. "
+        "`default` is used when none is named.",
+    )
+    worktrees: Worktrees = Field(Worktrees(), description="The isolated trees in which agents work.")
+    verify: Verify = Field(Verify(), description="The checks that decide.")
+    thresholds: Thresholds = Field(Thresholds(), description="How many findings are too many.")
+    execution: Execution = Field(Execution(), description="How attempts are made.")
+    limits: Limits = Field(Limits(), description="What processes may use.")
+    budget: Budget = Field(Budget(), description="What a run may cost.")
+    approve: Approve = later("never", "What a person must approve.")
+    git: Git = Field(Git(), description="What becomes of a result.")
+    artifacts: Artifacts = Field(Artifacts(), description="What is kept of a run.")
+    logging: Logging = Field(Logging(), description="The log file.")
+    secrets: Secrets = Field(Secrets(), description="The secret store.")
+    session: Session = Field(Session(), description="Machines that do not last.")
+    web_mode: Literal["auto", True, False] = later("auto", "Whether every session keeps a state of its own.")
+    migration: Migration = Field(
+        Migration(), description="What happens when files of an earlier tool are found."
+    )
+    retrieval: Retrieval = Field(Retrieval(), description="What planners are told about the repository.")
+    enforced: tuple[str, ...] = Field(
+        (),
+        description="Keys that later layers may not override; honoured in the system's and your file only.",
+    )
