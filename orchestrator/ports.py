@@ -17,6 +17,11 @@ class Agent(Protocol):
         """Returns the name by which configuration and reports know it."""
         ...
 
+    @property
+    def takes_prompt(self) -> bool:
+        """Returns whether a prompt reaches it; one that takes none does the same on every attempt."""
+        ...
+
     def probe(self) -> AgentHealth:
         """Returns whether it can be started; fast, free, offline."""
         ...

@@ -16,6 +16,7 @@ class AgentRequest:
 
     `transcript` is the path of the file that receives its raw output; `marker` identifies its processes
     (environment variable ORCHESTRATOR_EXECUTION) so that leftovers can be found after a crash.
+    `environment` holds the caller's variables, of which an agent gets those that it is named to get.
     """
 
     prompt: str

@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     RUN_FINISHED = "run.finished"
     PLAN_READY = "plan.ready"
     PHASE_STARTED = "phase.started"
+    PHASE_WAITING = "phase.waiting"
     PHASE_FINISHED = "phase.finished"
     EXECUTION_STARTED = "execution.started"
     EXECUTION_FINISHED = "execution.finished"

@@ -66,6 +66,15 @@ class OperationStatus(StrEnum):
     UNDONE = "undone"
 
 
+OPERATION_TRANSITIONS: dict[OperationStatus, frozenset[OperationStatus]] = {
+    OperationStatus.INTENDED: frozenset({OperationStatus.DONE, OperationStatus.REVERTED}),
+    OperationStatus.DONE: frozenset({OperationStatus.UNDONE}),
+    OperationStatus.REVERTED: frozenset(),
+    OperationStatus.UNDONE: frozenset({OperationStatus.DONE}),
+}
+"""Legal changes of an operation; an undone one becomes done again when the undo is undone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A user's decision: enough about before and after to finish, revert or undo it.

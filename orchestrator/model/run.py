@@ -121,7 +121,8 @@ class RunProgress:
 
     `result` is the tip of the chain of phase commits (None: no phase has changed anything yet);
     `branch` is the full name of the result branch once it exists;
-    `wake_at` tells when a waiting run may go on by itself, `waiting_for` says what for.
+    `wake_at` tells when a waiting run may go on by itself, `waiting_for` says what for;
+    `exit_status` is what a failed run makes its command end with (CONTRACT.md).
     """
 
     result: ObjectId | None = None
@@ -131,6 +132,8 @@ class RunProgress:
     wake_at: datetime | None = None
     waiting_for: str | None = None
     cancel_requested: bool = False
+    merged: bool = False
+    exit_status: int | None = None
     error: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -204,7 +207,8 @@ class ExecutionProgress:
 
     `steps_done` counts finished steps of the workflow; `checkpoint` keeps what the last one left;
     `tree` is the git tree in that checkpoint which the checks are run on; `checked` tells that
-    they were; `process` is (pid, start time in clock ticks) of a supervised child while one runs.
+    they were, `over` and `broken` which thresholds they exceeded and which gave no answer; `changed`
+    tells that the attempt left another tree than it found; `process` is (pid, start time in clock ticks) of a supervised child while one runs.
     """
 
     steps_done: int = 0
@@ -213,6 +217,9 @@ class ExecutionProgress:
     checked: bool = False
     indeterminate: bool = False
     unverified: bool = False
+    over: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    changed: bool = False
     agent_failure: str | None = None
     process: tuple[int, int] | None = None
     usage: Usage = field(default_factory=Usage)

@@ -1,0 +1,1 @@
+"""Turns a task and its context into a plan."""
