@@ -113,7 +113,7 @@ class Git:
         return done
 
     def text(self, *arguments: str, ok: Sequence[int] | None = (0,)) -> str:
-        """Returns what a reading command prints without the last line end; bytes that are no UTF-8 are escaped."""
+        """Returns what a reading command prints without the last line end; bytes that are not UTF-8 escaped."""
         return self.run(*arguments, ok=ok).stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
     def lines(self, *arguments: str) -> tuple[str, ...]:
@@ -127,14 +127,17 @@ class Git:
 
     def local_keys(self) -> tuple[str, ...]:
         """Returns the keys of the repository's own configuration, with includes; runs nothing."""
-        done = self._bare_run("config", "--list", "-z", "--show-scope")
-        items = split(done.stdout)
+        items = split(self.local_list())
         pairs = zip(items[::2], items[1::2], strict=False)
         return tuple(
             entry.split(b"\n", 1)[0].decode("utf-8", "surrogateescape")
             for scope, entry in pairs
             if scope in (b"local", b"worktree")
         )
+
+    def local_list(self) -> bytes:
+        """Returns all configuration as pairs of scope and `key LF value`, each ended by NUL; runs nothing."""
+        return self._bare_run("config", "--list", "-z", "--show-scope").stdout
 
     def runnable_keys(self) -> tuple[str, ...]:
         """Returns those keys of the repository's own configuration that name something git would execute."""

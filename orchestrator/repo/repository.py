@@ -17,6 +17,7 @@ from orchestrator.model.ids import ObjectId
 from orchestrator.paths import names
 from orchestrator.repo.fingerprint import Fingerprint, take_fingerprint
 from orchestrator.repo.git import Git
+from orchestrator.repo.settings import local_settings
 
 OURS = ("refs/orchestrator/", names.BRANCHES)
 """Prefixes of the refs this tool writes."""
@@ -82,6 +83,7 @@ class Repository:
         self.trusted = trusted
         self.git = Git(Path(located.checkout), trusted=trusted)
         self._object_format = ""
+        self._local_settings: tuple[tuple[str, str], ...] | None = None
 
     @property
     def checkout(self) -> Path:
@@ -115,6 +117,12 @@ class Repository:
     def null_id(self) -> ObjectId:
         """Returns the object id that stands for "no such ref"."""
         return ObjectId("0" * (64 if self.object_format == "sha256" else 40))
+
+    def local_settings(self) -> tuple[tuple[str, str], ...]:
+        """Returns what our trees take over of the repository's own configuration; read once."""
+        if self._local_settings is None:
+            self._local_settings = local_settings(self.git, trusted=self.trusted)
+        return self._local_settings
 
     def head(self) -> Head:
         """Returns the commit and branch of HEAD."""
@@ -180,7 +188,7 @@ class Repository:
         return found["name"], found["email"]
 
     def dirty_paths(self, *, untracked: bool = False) -> tuple[str, ...]:
-        """Returns the paths whose changes are not committed, without a lock; bytes that are no UTF-8 are escaped."""
+        """Returns the paths whose changes are not committed; takes no lock, escapes what is not UTF-8."""
         mode = "all" if untracked else "no"
         items = self.git.zsplit(
             "status",
@@ -188,7 +196,7 @@ class Repository:
             "-z",
             f"--untracked-files={mode}",
             "--no-renames",
-            "--ignore-submodules=none",
+            "--ignore-submodules=dirty",
         )
         fields = {b"1": 8, b"u": 10, b"?": 1}
         found = []
