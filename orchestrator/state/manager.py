@@ -1,0 +1,463 @@
+"""The public face of the state: every verb is one transaction, written together with its event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from orchestrator.model.event import Event, EventKind
+from orchestrator.model.finding import Finding, RecordedFinding
+from orchestrator.model.ids import ExecutionId, InterventionId, OperationId, PhaseId, RunId
+from orchestrator.model.json import JsonObject
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import Artifact, ManualIntervention, Operation, OperationKind, OperationStatus
+from orchestrator.model.run import (
+    Execution,
+    ExecutionProgress,
+    ExecutionStatus,
+    Phase,
+    PhaseStatus,
+    Run,
+    RunProgress,
+    RunStatus,
+)
+from orchestrator.paths import OrchestratorPaths
+from orchestrator.state import damage, document, opening
+from orchestrator.state.database import Database, Transaction
+from orchestrator.state.events import EventLog
+from orchestrator.state.executions import Executions
+from orchestrator.state.findings import Findings
+from orchestrator.state.operations import Operations
+from orchestrator.state.phases import Phases
+from orchestrator.state.records import Artifacts, Interventions
+from orchestrator.state.runs import Runs
+
+_NOTHING: JsonObject = {}
+
+
+class StateManager:
+    """Reads and writes the state of one workspace.
+
+    A verb that returns is durable; a verb that raises has changed nothing (StateLost excepted, which may also
+    come after the change). A kill in between leaves what the last finished verb left. Every verb that writes
+    may raise DiskFailed, Locked (another process kept writing for 30 seconds), StateDamaged and StateLost
+    besides what it names. May be used from several threads, not in a forked child.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._events = EventLog(database)
+        self._runs = Runs(database, self._events)
+        self._phases = Phases(database, self._events)
+        self._executions = Executions(database, self._events)
+        self._findings = Findings(database, self._events)
+        self._artifacts = Artifacts(database, self._events)
+        self._interventions = Interventions(database, self._events)
+        self._operations = Operations(database, self._events)
+
+    @classmethod
+    def open(cls, paths: OrchestratorPaths, *, create: bool = False) -> StateManager:
+        """Opens the state for writing; with `create` it is made where it is missing.
+
+        Raises:
+            Refused: `state-missing`, `state-unsafe`, `state-foreign` or `state-newer`; nothing was changed.
+        """
+        return cls(opening.open_to_write(paths, create=create))
+
+    @classmethod
+    def open_read_only(cls, paths: OrchestratorPaths) -> StateManager:
+        """Opens the state for reading, beside a writer and on a read-only file system.
+
+        Raises:
+            Refused: `state-missing`, `state-unsafe`, `state-foreign`, `state-newer` or `state-older`.
+        """
+        return cls(opening.open_to_read(paths))
+
+    @property
+    def snapshot(self) -> bool:
+        """Returns whether a private copy is read, because the file itself cannot be opened where it lies."""
+        return self._database.is_snapshot
+
+    def close(self) -> None:
+        """Closes the database; closing it twice is fine."""
+        self._database.close()
+
+    def __enter__(self) -> StateManager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def watch(self, path: str) -> None:
+        """Makes every later transaction raise StateLost once `path` names another file than now."""
+        self._database.watch(path)
+
+    def transaction(self) -> Transaction:
+        """Returns a context that makes all verbs inside it durable together, or none of them."""
+        return self._database.transaction()
+
+    # Runs
+
+    def create_run(self, run: Run, plan: Plan | None = None, max_retries: int = 0) -> None:
+        """Adds a run, and the phases of its plan if it has one already.
+
+        Raises:
+            Refused: `run-exists`.
+        """
+        with self._database.transaction():
+            self._runs.insert(run)
+            self._runs.started(run)
+            if plan is not None:
+                self._phases.create(run.id, plan, max_retries)
+
+    def update_run_status(
+        self,
+        run_id: RunId,
+        status: RunStatus,
+        *,
+        progress: RunProgress | None = None,
+        data: JsonObject = _NOTHING,
+    ) -> None:
+        """Changes where a run stands; `data` is added to the event. An ended run has no request to cancel.
+
+        Raises:
+            Refused: `unknown-run` or `illegal-transition`.
+        """
+        with self._database.transaction():
+            self._runs.change_status(run_id, status, progress, data)
+
+    def set_run_progress(
+        self,
+        run_id: RunId,
+        progress: RunProgress,
+        *,
+        event: EventKind | None = None,
+        data: JsonObject = _NOTHING,
+    ) -> None:
+        """Replaces what a run has reached (all but `cancel_requested`), optionally with an event.
+
+        Raises:
+            Refused: `unknown-run`.
+        """
+        with self._database.transaction():
+            self._runs.set_progress(run_id, progress)
+            if event is not None:
+                self._events.append(run_id, event, data)
+
+    def get_run(self, run_id: RunId) -> Run:
+        """Returns a run.
+
+        Raises:
+            Refused: `unknown-run`.
+        """
+        return self._runs.get(run_id)
+
+    def list_runs(self, *, status: RunStatus | None = None, limit: int | None = None) -> list[Run]:
+        """Returns runs, newest first."""
+        return self._runs.listed(status, limit)
+
+    def request_cancel(self, run_id: RunId) -> None:
+        """Asks the owner of a run to stop; asking again changes nothing.
+
+        Raises:
+            Refused: `unknown-run`, or `illegal-transition` when the run has ended.
+        """
+        with self._database.transaction():
+            self._runs.request_cancel(run_id)
+
+    def withdraw_cancel(self, run_id: RunId) -> None:
+        """Forgets a request to cancel that no owner lived to answer."""
+        with self._database.transaction():
+            self._runs.withdraw_cancel(run_id)
+
+    def cancel_requested(self, run_id: RunId) -> bool:
+        """Returns whether somebody asked the owner to stop; cheap enough to be polled.
+
+        Raises:
+            StateLost: the state was removed or replaced meanwhile.
+            Refused: `unknown-run`.
+        """
+        self._database.check_linked()
+        return self._runs.cancel_requested(run_id)
+
+    # Phases and executions
+
+    def create_phases(self, run_id: RunId, plan: Plan, max_retries: int) -> tuple[Phase, ...]:
+        """Adds the phases of a plan to a run.
+
+        Raises:
+            Refused: `unknown-run`, or `state-conflict` when the run has a phase of that id.
+        """
+        with self._database.transaction():
+            return self._phases.create(run_id, plan, max_retries)
+
+    def update_phase_status(
+        self, run_id: RunId, phase_id: PhaseId, status: PhaseStatus, *, retries: int | None = None
+    ) -> None:
+        """Changes where a phase stands; with `retries` the status may stay the same.
+
+        Raises:
+            Refused: `unknown-phase` or `illegal-transition`.
+        """
+        with self._database.transaction():
+            self._phases.change_status(run_id, phase_id, status, retries)
+
+    def get_phases_for_run(self, run_id: RunId) -> list[Phase]:
+        """Returns the phases of a run in the order of its plan."""
+        return self._phases.of_run(run_id)
+
+    def create_execution(self, run_id: RunId, phase_id: PhaseId, *, attempt: int) -> Execution:
+        """Begins an attempt of a phase.
+
+        Raises:
+            Refused: `unknown-phase`, or `execution-exists` when that attempt was begun before.
+        """
+        with self._database.transaction():
+            return self._executions.create(run_id, phase_id, attempt)
+
+    def set_execution_progress(
+        self,
+        execution_id: ExecutionId,
+        progress: ExecutionProgress,
+        *,
+        event: EventKind | None = None,
+        data: JsonObject = _NOTHING,
+        duration_ms: float | None = None,
+    ) -> None:
+        """Replaces how far a running attempt has come, optionally with an event that names the attempt.
+
+        Raises:
+            Refused: `unknown-execution`, or `illegal-transition` when it has ended.
+        """
+        with self._database.transaction():
+            self._executions.set_progress(execution_id, progress, event, data, duration_ms)
+
+    def complete_execution(self, execution_id: ExecutionId) -> None:
+        """Ends an attempt that succeeded.
+
+        Raises:
+            Refused: `unknown-execution`, or `illegal-transition` when it has ended.
+        """
+        with self._database.transaction():
+            self._executions.end(execution_id, ExecutionStatus.SUCCEEDED, None)
+
+    def fail_execution(self, execution_id: ExecutionId, error: str, *, interrupted: bool = False) -> None:
+        """Ends an attempt that failed, or whose process died.
+
+        Raises:
+            Refused: `unknown-execution`, or `illegal-transition` when it has ended.
+        """
+        status = ExecutionStatus.INTERRUPTED if interrupted else ExecutionStatus.FAILED
+        with self._database.transaction():
+            self._executions.end(execution_id, status, error)
+
+    def get_executions(self, run_id: RunId, phase_id: PhaseId | None = None) -> list[Execution]:
+        """Returns the attempts of a run, or of one of its phases, in the order they were begun."""
+        return self._executions.of_run(run_id, phase_id)
+
+    # Findings
+
+    def add_finding(self, execution: Execution, finding: Finding, *, is_new: bool) -> RecordedFinding:
+        """Adds what a check complains about.
+
+        Raises:
+            Refused: `state-conflict` when there is no such execution.
+        """
+        with self._database.transaction():
+            return self._findings.add(execution, finding, is_new)
+
+    def add_findings(
+        self, execution: Execution, findings: Iterable[tuple[Finding, bool]]
+    ) -> list[RecordedFinding]:
+        """Adds findings, each with whether it is new, in one transaction.
+
+        Raises:
+            Refused: `state-conflict` when there is no such execution.
+        """
+        with self._database.transaction():
+            return [self._findings.add(execution, finding, is_new) for finding, is_new in findings]
+
+    def resolve_findings_absent_from(self, execution: Execution, identities: Collection[str]) -> int:
+        """Resolves what earlier executions of the run complained about and this one no longer does.
+
+        Returns how many were resolved.
+
+        Raises:
+            Refused: `unknown-execution`.
+        """
+        with self._database.transaction():
+            return self._findings.resolve_absent(execution, identities)
+
+    def get_findings(
+        self, run_id: RunId, *, execution_id: ExecutionId | None = None, unresolved_only: bool = False
+    ) -> list[RecordedFinding]:
+        """Returns findings in the order they were added.
+
+        `unresolved_only` without an execution gives those of the last execution that has any: what an older
+        one complained about and is not resolved was found again there.
+        """
+        return self._findings.of_run(run_id, execution_id, unresolved_only)
+
+    def get_findings_summary(self, run_id: RunId) -> dict[str, dict[str, int]]:
+        """Returns how many findings stand unresolved, as `{"all": {severity: n}, "new": {severity: n}}`."""
+        return self._findings.summary(run_id)
+
+    # Artifacts, interventions, operations
+
+    def add_artifact(self, artifact: Artifact) -> None:
+        """Adds a file kept for a run.
+
+        Raises:
+            Refused: `unknown-run`, or `unsafe-path` when its path could lead out of the artifacts directory.
+        """
+        with self._database.transaction():
+            self._artifacts.add(artifact)
+
+    def get_artifacts(self, run_id: RunId) -> list[Artifact]:
+        """Returns the files kept for a run in the order they were added."""
+        return self._artifacts.of_run(run_id)
+
+    def add_intervention(self, intervention: ManualIntervention) -> None:
+        """Adds a request to a person.
+
+        Raises:
+            Refused: `unknown-run`.
+        """
+        with self._database.transaction():
+            self._interventions.add(intervention)
+
+    def resolve_intervention(self, intervention_id: InterventionId, note: str) -> ManualIntervention:
+        """Records a person's answer and returns the answered request.
+
+        Raises:
+            Refused: `unknown-intervention`, or `illegal-transition` when it was answered before.
+        """
+        with self._database.transaction():
+            return self._interventions.resolve(intervention_id, note)
+
+    def get_interventions(
+        self, run_id: RunId | None = None, *, open_only: bool = False
+    ) -> list[ManualIntervention]:
+        """Returns the requests to a person in the order they were made."""
+        return self._interventions.of_run(run_id, open_only)
+
+    def begin_operation(
+        self, kind: OperationKind, run_id: RunId | None, worktree: str, facts: JsonObject
+    ) -> Operation:
+        """Makes the intention to do something durable, before its first effect.
+
+        Raises:
+            Refused: `unknown-run`.
+        """
+        with self._database.transaction():
+            return self._operations.begin(kind, run_id, worktree, facts)
+
+    def update_operation(
+        self, operation_id: OperationId, status: OperationStatus, facts: JsonObject | None = None
+    ) -> Operation:
+        """Changes the status of an operation, its journal, or both; returns it.
+
+        Raises:
+            Refused: `unknown-operation` or `illegal-transition`.
+        """
+        with self._database.transaction():
+            return self._operations.update(operation_id, status, facts)
+
+    def get_operations(self, *, worktree: str | None = None, limit: int | None = None) -> list[Operation]:
+        """Returns operations, newest first."""
+        return self._operations.listed(worktree, limit)
+
+    def intended_operations(self) -> list[Operation]:
+        """Returns the operations that were begun and not finished, oldest first."""
+        return self._operations.intended()
+
+    # Events
+
+    def record_event(
+        self,
+        run_id: RunId | None,
+        kind: EventKind,
+        data: JsonObject,
+        *,
+        duration_ms: float | None = None,
+        trace_id: str | None = None,
+    ) -> Event:
+        """Appends an event.
+
+        Raises:
+            Refused: `unknown-run`.
+        """
+        with self._database.transaction():
+            return self._events.append(run_id, kind, data, duration_ms=duration_ms, trace_id=trace_id)
+
+    def events(self, run_id: RunId | None, *, after_run_seq: int = 0) -> list[Event]:
+        """Returns the events of a run (None: those of no run) after one of them, in order."""
+        return self._events.of_run(run_id, after_run_seq)
+
+    def subscribe(self, callback: Callable[[Event], None]) -> None:
+        """Calls `callback` with each event written by this manager, in order, once it is durable.
+
+        What it raises comes out of the verb, whose change stays.
+        """
+        self._events.subscribe(callback)
+
+    def verify_chain(self) -> int | None:
+        """Returns the number of the first event that was changed, removed or put in; None when none was."""
+        return self._events.first_broken()
+
+    def problems(self) -> tuple[str, ...]:
+        """Returns what SQLite finds wrong with the file and the references in it."""
+        return damage.problems(self._database)
+
+    # Recovery
+
+    def get_recoverable_runs(self) -> list[Run]:
+        """Returns the runs that have not ended, oldest first; whether one is alive its lock tells."""
+        return self._runs.not_ended()
+
+    def export_run_summary(self, run_id: RunId) -> JsonObject:
+        """Returns everything about a run but its events, as `recover_run` takes it.
+
+        Raises:
+            Refused: `unknown-run`.
+        """
+        with self._database.reading():
+            return document.exported(
+                document.RunDocument(
+                    schema_version=1,
+                    run=self._runs.get(run_id),
+                    phases=tuple(self._phases.of_run(run_id)),
+                    executions=tuple(self._executions.of_run(run_id, None)),
+                    findings=tuple(self._findings.of_run(run_id, None, False)),
+                    interventions=tuple(self._interventions.of_run(run_id, False)),
+                    operations=tuple(map(document.operation_record, self._operations.of_run(run_id))),
+                    artifacts=tuple(self._artifacts.of_run(run_id)),
+                )
+            )
+
+    def recover_run(self, summary: JsonObject) -> bool:
+        """Brings back a run from what `export_run_summary` gave; returns False when it is there already.
+
+        The document is not trusted: it is checked as a whole, and the run comes back with `trusted` off.
+
+        Raises:
+            Refused: `document-invalid`, `run-id-invalid`, `plan-invalid`, `unsafe-path` or `state-conflict`.
+        """
+        found = document.parsed(summary)
+        with self._database.transaction():
+            if self._runs.is_known(found.run.id):
+                return False
+            self._runs.insert(found.run)
+            for phase in found.phases:
+                self._phases.insert(phase)
+            for execution in found.executions:
+                self._executions.insert(execution)
+            for finding in found.findings:
+                self._findings.insert(finding)
+            for intervention in found.interventions:
+                self._interventions.insert(intervention)
+            for record in found.operations:
+                self._operations.insert(document.operation(record))
+            for artifact in found.artifacts:
+                self._artifacts.insert(artifact)
+            self._events.append(found.run.id, EventKind.RUN_RECOVERED, {"status": str(found.run.status)})
+            return True

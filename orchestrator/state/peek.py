@@ -1,0 +1,154 @@
+"""What `status` shows, read by the front door: standard library, no model, no JSON module, few queries.
+
+The shapes are plain dictionaries and lists, ready for `json.dumps`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from orchestrator.state.failure import translated
+from orchestrator.state.snapshot import open_to_read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Usage(TypedDict):
+        """What the agents of a run consumed; None where nothing was metered."""
+
+        input_tokens: int | None
+        output_tokens: int | None
+        cost_usd: float | None
+
+    class PhaseGlance(TypedDict):
+        """A phase of a run, and how many attempts it has had."""
+
+        id: str
+        name: str
+        status: str
+        attempts: int
+
+    class RunGlance(TypedDict):
+        """A run as `status` shows it; times are ISO 8601 UTC."""
+
+        id: str
+        task: str
+        status: str
+        created_at: str
+        branch: str | None
+        base: str
+        phases: list[PhaseGlance]
+        executions: int
+        waiting_for: str | None
+        wake_at: str | None
+        cancel_requested: bool
+        usage: Usage
+        last_event_at: str | None
+        interventions: int
+
+    class Glance(TypedDict):
+        """Runs that have not ended first, each group newest first; `more` tells that others were left out."""
+
+        snapshot: bool
+        more: bool
+        interventions: int
+        runs: list[RunGlance]
+
+
+SCHEMA_VERSION = 1
+"""The schema that the queries here were written for; a test compares it with the newest migration."""
+
+_RUN = (
+    "SELECT id, task, status, created_at, json_extract(progress, '$.branch'), base,"
+    " json_extract(progress, '$.waiting_for'), json_extract(progress, '$.wake_at'), cancel_requested"
+    " FROM runs "
+)
+_OPEN = "WHERE status IN ('planning', 'executing', 'verifying', 'waiting') "
+_NEWEST = "ORDER BY created_at DESC, id DESC LIMIT ?"
+_PHASES = (
+    "SELECT id, name, status, (SELECT count(*) FROM executions WHERE executions.run_id = phases.run_id"
+    " AND executions.phase_id = phases.id) FROM phases WHERE run_id = ? ORDER BY position"
+)
+_USAGE = (
+    "SELECT count(*), sum(json_extract(progress, '$.usage.input_tokens')),"
+    " sum(json_extract(progress, '$.usage.output_tokens')), sum(json_extract(progress, '$.usage.cost_usd'))"
+    " FROM executions WHERE run_id = ?"
+)
+_LAST_EVENT = "SELECT at FROM events WHERE run_id = ? ORDER BY run_seq DESC LIMIT 1"
+_INTERVENTIONS = "SELECT count(*) FROM manual_interventions WHERE status = 'open'"
+
+
+def peek(state_file: str, run_id: str | None = None, limit: int = 20) -> Glance | None:
+    """Returns what `status` shows of one run (an empty list when there is none of that id), or of all.
+
+    Of all runs, the newest `limit` that have not ended and the newest `limit` of any kind are returned. None
+    means that the full command must answer: the schema is older or newer than this version's.
+
+    Raises:
+        Refused: `state-missing` or `state-unsafe`.
+        DiskFailed, StateDamaged, Locked: it cannot be read.
+    """
+    connection, is_snapshot = open_to_read(state_file)
+    connection.text_factory = _readable
+    try:
+        connection.execute("BEGIN")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            return None
+        return _glance(connection, is_snapshot, run_id, limit)
+    except sqlite3.Error as error:
+        raise translated(error, state_file) from error
+    finally:
+        connection.close()
+
+
+def _glance(connection: sqlite3.Connection, is_snapshot: bool, run_id: str | None, limit: int) -> Glance:
+    more = False
+    if run_id is not None:
+        rows = connection.execute(_RUN + "WHERE id = ?", (run_id,)).fetchall()
+    else:
+        rows = connection.execute(_RUN + _OPEN + _NEWEST, (limit + 1,)).fetchall()
+        shown = {row[0] for row in rows[:limit]}
+        newest = connection.execute(_RUN + _NEWEST, (limit + 1,)).fetchall()
+        more = len(rows) > limit or len(newest) > limit
+        rows = rows[:limit] + [row for row in newest[:limit] if row[0] not in shown]
+    return {
+        "snapshot": is_snapshot,
+        "more": more,
+        "interventions": connection.execute(_INTERVENTIONS).fetchone()[0],
+        "runs": [_run(connection, row) for row in rows],
+    }
+
+
+def _run(
+    connection: sqlite3.Connection,
+    row: tuple[str, str, str, str, str | None, str, str | None, str | None, int],
+) -> RunGlance:
+    run_id = row[0]
+    executions, input_tokens, output_tokens, cost_usd = connection.execute(_USAGE, (run_id,)).fetchone()
+    last = connection.execute(_LAST_EVENT, (run_id,)).fetchone()
+    waiting = connection.execute(_INTERVENTIONS + " AND run_id = ?", (run_id,)).fetchone()
+    return {
+        "id": run_id,
+        "task": row[1],
+        "status": row[2],
+        "created_at": row[3],
+        "branch": row[4],
+        "base": row[5],
+        "phases": [
+            {"id": phase[0], "name": phase[1], "status": phase[2], "attempts": phase[3]}
+            for phase in connection.execute(_PHASES, (run_id,))
+        ],
+        "executions": executions,
+        "waiting_for": row[6],
+        "wake_at": row[7],
+        "cancel_requested": bool(row[8]),
+        "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens, "cost_usd": cost_usd},
+        "last_event_at": None if last is None else last[0],
+        "interventions": waiting[0],
+    }
+
+
+def _readable(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

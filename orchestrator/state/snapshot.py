@@ -1,0 +1,126 @@
+"""Opens a database to read it, also where nothing can be written; standard library only, for the front door.
+
+A database in WAL mode needs its `-shm` file even for reading. Where that cannot be made (a read-only file
+system, somebody else's directory) SQLite refuses, and a private copy is read instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from orchestrator.errors import Failed, Refused
+from orchestrator.state.failure import translated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READ_TIMEOUT_S = 5.0
+_ATTEMPTS = 20
+_CANNOT = (8, 14)
+_PLAIN = b"/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+
+def open_to_read(path: str) -> tuple[sqlite3.Connection, bool]:
+    """Returns a connection that can only read, and whether it reads a copy instead of the file itself.
+
+    Raises:
+        Refused: `state-missing` or `state-unsafe`.
+        DiskFailed, StateDamaged: it cannot be read, or is no database.
+    """
+    if os.path.islink(path) or (os.path.lexists(path) and not os.path.isfile(path)):
+        raise Refused(f"{path} is not a regular file.", code="state-unsafe", hint="Look where it leads.")
+    if not os.path.lexists(path):
+        raise Refused(
+            f"There is no state in {path}.", code="state-missing", hint="Start with: orchestrator init"
+        )
+    try:
+        return _in_place(path), False
+    except sqlite3.Error as error:
+        if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF not in _CANNOT:
+            raise translated(error, path) from error
+    try:
+        return _from_copy(path), True
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+
+
+def _in_place(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{_quoted(path)}?mode=ro",
+        uri=True,
+        timeout=READ_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        _restrict(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _restrict(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
+def _from_copy(path: str) -> sqlite3.Connection:
+    """Returns a database in memory; the copy that it is read from is private and gone when this returns."""
+    import tempfile  # dear to import, and hardly ever needed
+
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with tempfile.TemporaryDirectory(prefix="orchestrator-") as place:
+        copied = os.path.join(place, "state.db")
+        _copy_settled(path, copied)
+        source = sqlite3.connect(copied, isolation_level=None)
+        try:
+            source.backup(memory)
+        finally:
+            source.close()
+    _restrict(memory)
+    return memory
+
+
+def _copy_settled(path: str, target: str) -> None:
+    """Copies the database with its log while neither changes; a writer may be at work elsewhere."""
+    for _ in range(_ATTEMPTS):
+        before = list(_signature(path))
+        _copy_file(path, target)
+        _copy_file(path + "-wal", target + "-wal")
+        if before == list(_signature(path)):
+            return
+    raise Failed(
+        f"The state in {path} changes too fast to be copied.",
+        code="state-busy",
+        hint="Try again in a moment.",
+    )
+
+
+def _signature(path: str) -> Iterator[tuple[int, int, int]]:
+    for name in (path, path + "-wal"):
+        try:
+            found = os.stat(name)
+        except FileNotFoundError:
+            yield (0, 0, 0)
+        else:
+            yield (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _copy_file(source: str, target: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+    with open(os.open(target, flags, 0o600), "wb") as writer:
+        if not os.path.lexists(source):
+            return
+        with open(source, "rb") as reader:
+            while chunk := reader.read(1 << 20):
+                writer.write(chunk)
+
+
+def _quoted(path: str) -> str:
+    return "".join(
+        chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in os.fsencode(os.path.abspath(path))
+    )
