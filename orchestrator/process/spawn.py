@@ -12,6 +12,19 @@ from pathlib import Path
 
 from orchestrator.errors import Failed
 from orchestrator.process import pipes
+from orchestrator.process.command import Cause, Command, Ended, Limits
+from orchestrator.process.supervised import supervise
+
+__all__ = [
+    "Captured",
+    "Cause",
+    "Command",
+    "Ended",
+    "Limits",
+    "minimal_environment",
+    "run_captured",
+    "supervise",
+]
 
 _PASSED = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "TZ", "SYSTEMROOT"}

@@ -1,0 +1,326 @@
+"""The owner's side of a supervised program: starts the supervisor, listens, feeds, and stops it."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+from orchestrator.errors import Failed, Refused
+from orchestrator.process import leftovers
+from orchestrator.process.command import MARKER, Cause, Command, Ended
+from orchestrator.process.log import OutputLog
+from orchestrator.process.request import Request
+
+_INTERPRETER = ("-I", "-S")
+_BOOTSTRAP = (
+    "import sys; sys.path.append(sys.argv[1]); from orchestrator.process.supervisor import main; "
+    "main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+_ROOT = str(Path(__file__).resolve().parents[2])
+_PASSED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_MEGABYTE = 1 << 20
+_CHUNK_BYTES = 1 << 16
+_TICK_S = 0.1
+_SILENCE_S = 0.2
+_FAREWELL_S = 20.0
+
+
+def never() -> bool:
+    """Returns False: nobody cancels."""
+    return False
+
+
+def ignore(_: bytes) -> None:
+    """Takes output that nobody wants to see now."""
+
+
+def supervise(
+    command: Command,
+    *,
+    on_started: Callable[[tuple[int, int]], None],
+    on_output: Callable[[bytes], None] = ignore,
+    on_error: Callable[[bytes], None] = ignore,
+    cancelled: Callable[[], bool] = never,
+) -> Ended:
+    """Runs a program under a supervisor of its own and returns when nothing of it is running any more.
+
+    The process is made first and held; `on_started` gets (pid, start time), makes them durable, and only
+    then the program begins. `on_output` gets stdout and `on_error` stderr in pieces as they come, on the
+    calling thread. `cancelled` is asked about ten times a second. A stop is SIGTERM to the process group, up
+    to 5 s, then SIGKILL to everything below it. When a callback raises, or this process dies at any moment,
+    everything is killed at once. What cannot be started ends with the cause `not-started`.
+
+    Raises:
+        Refused: `unsupported-platform` on Windows; `unsafe-path` for the log.
+        DiskFailed: the log cannot be written.
+        Failed: `supervisor-lost`, the supervisor itself was killed or cannot start; what was found of the
+            program was killed.
+    """
+    if sys.platform == "win32":
+        raise Refused(
+            "Supervised programs need Linux or macOS.",
+            code="unsupported-platform",
+            hint="On Windows, use WSL.",
+        )
+    try:
+        request = _request(command)
+    except ValueError as error:
+        return _never_ran(str(error))
+    with OutputLog(command.log, command.max_log_bytes) as log, _Supervised(command, request) as supervised:
+        return supervised.attend(log, on_started, {"stdout": on_output, "stderr": on_error}, cancelled)
+
+
+class _Supervised:
+    """A running supervisor with the pipes to it and to the program."""
+
+    def __init__(self, command: Command, request: bytes) -> None:
+        self._command = command
+        self._request = request
+        self._rest = memoryview(command.stdin)
+        self._heard = b""
+        self._process = (0, 0)
+        self._failure = ""
+        self._ended: list[str] = []
+        self._told_to_stop = False
+        self._last_output = 0.0
+
+    def __enter__(self) -> Self:
+        control_end, self._control = os.pipe()
+        self._report, report_end = os.pipe()
+        try:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, *_INTERPRETER, "-c", _BOOTSTRAP, _ROOT, str(control_end), str(report_end)],
+                cwd="/",
+                env=_supervisor_environment(self._command.marker),
+                stdin=subprocess.PIPE if self._rest else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(control_end, report_end),
+                start_new_session=True,
+                bufsize=0,
+            )
+        except BaseException:
+            os.close(self._control)
+            os.close(self._report)
+            raise
+        finally:
+            os.close(control_end)
+            os.close(report_end)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends everything at once, if it has not ended: the end of the control pipe is the owner's death."""
+        os.close(self._control)
+        for stream in (self._supervisor.stdin, self._supervisor.stdout, self._supervisor.stderr):
+            if stream is not None:
+                stream.close()
+        try:
+            self._supervisor.wait(_FAREWELL_S)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+            self._supervisor.wait()
+        os.close(self._report)
+        if not self._ended:
+            self._clear_up()
+
+    def attend(
+        self,
+        log: OutputLog,
+        on_started: Callable[[tuple[int, int]], None],
+        receivers: dict[str, Callable[[bytes], None]],
+        cancelled: Callable[[], bool],
+    ) -> Ended:
+        """Listens until the supervisor has reported the end, then takes what is still in the pipes."""
+        self._tell(self._request)
+        self._last_output = asked = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            self._register(selector)
+            while not self._ended:
+                for key, _ in selector.select(_TICK_S):
+                    self._serve(selector, key, log, on_started, receivers)
+                if time.monotonic() - asked >= _TICK_S:
+                    asked = time.monotonic()
+                    self._stop_if(cancelled)
+            self._drain(selector, log, receivers)
+        return self._verdict(log.seen_bytes)
+
+    def _register(self, selector: selectors.BaseSelector) -> None:
+        selector.register(self._report, selectors.EVENT_READ, "report")
+        for stream, name in ((self._supervisor.stdout, "stdout"), (self._supervisor.stderr, "stderr")):
+            if stream is not None:
+                selector.register(stream.fileno(), selectors.EVENT_READ, name)
+        if self._supervisor.stdin is not None:
+            os.set_blocking(self._supervisor.stdin.fileno(), False)
+            selector.register(self._supervisor.stdin.fileno(), selectors.EVENT_WRITE, "stdin")
+
+    def _serve(
+        self,
+        selector: selectors.BaseSelector,
+        key: selectors.SelectorKey,
+        log: OutputLog,
+        on_started: Callable[[tuple[int, int]], None],
+        receivers: dict[str, Callable[[bytes], None]],
+    ) -> None:
+        if key.data == "report":
+            self._hear(on_started)
+        elif key.data == "stdin":
+            self._feed(selector, key.fd)
+        elif chunk := os.read(key.fd, _CHUNK_BYTES):
+            log.write(chunk)
+            receivers[key.data](chunk)
+            self._last_output = time.monotonic()
+        else:
+            selector.unregister(key.fd)
+
+    def _hear(self, on_started: Callable[[tuple[int, int]], None]) -> None:
+        chunk = os.read(self._report, _CHUNK_BYTES)
+        if not chunk:
+            raise Failed(
+                f"The supervisor of {self._command.argv[0]} was killed or could not start.",
+                code="supervisor-lost",
+                hint="Run the same command again.",
+            )
+        *lines, self._heard = (self._heard + chunk).split(b"\n")
+        for line in lines:
+            word, _, rest = line.decode("utf-8", "replace").partition(" ")
+            if word == "started":
+                pid, start_time = rest.split()
+                self._process = (int(pid), int(start_time))
+                on_started(self._process)
+                self._last_output = time.monotonic()
+                self._tell(b"go\n")
+            elif word == "failed":
+                self._failure = rest
+            else:
+                self._ended = rest.split()
+
+    def _feed(self, selector: selectors.BaseSelector, descriptor: int) -> None:
+        try:
+            self._rest = self._rest[os.write(descriptor, self._rest[:_CHUNK_BYTES]) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._rest = self._rest[:0]  # the program does not want more
+        if not self._rest and self._supervisor.stdin is not None:
+            selector.unregister(descriptor)
+            self._supervisor.stdin.close()
+
+    def _stop_if(self, cancelled: Callable[[], bool]) -> None:
+        if self._told_to_stop:
+            return
+        if cancelled():
+            self._told_to_stop = True
+            self._tell(b"cancelled\n")
+        elif self._is_idle():
+            self._told_to_stop = True
+            self._tell(b"idle\n")
+
+    def _is_idle(self) -> bool:
+        limit_s = self._command.idle_timeout_s
+        started = self._process != (0, 0)
+        return started and limit_s is not None and time.monotonic() - self._last_output > limit_s
+
+    def _tell(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._control, rest) :]
+        except BrokenPipeError:
+            return  # the end of the report pipe tells the same, with more care
+
+    def _drain(
+        self,
+        selector: selectors.BaseSelector,
+        log: OutputLog,
+        receivers: dict[str, Callable[[bytes], None]],
+    ) -> None:
+        """Takes the rest of the output; whoever still holds a pipe open is none of ours: no waiting for it."""
+        for key in list(selector.get_map().values()):
+            if key.data in ("report", "stdin"):
+                selector.unregister(key.fd)
+        while selector.get_map():
+            ready = selector.select(_SILENCE_S)
+            if not ready:
+                return
+            for key, _ in ready:
+                self._serve(selector, key, log, lambda _: None, receivers)
+
+    def _verdict(self, output_bytes: int) -> Ended:
+        cause, status, cpu_s, wall_s, peak, left_over, unkilled = self._ended
+        code = os.waitstatus_to_exitcode(int(status))
+        exited = cause == "exited" and not self._failure
+        return Ended(
+            exit_status=code if exited and code >= 0 else None,
+            signal=-code if code < 0 else None,
+            cause="not-started" if self._failure else cast(Cause, cause),
+            cpu_s=float(cpu_s),
+            wall_s=float(wall_s),
+            peak_memory_bytes=int(peak),
+            output_bytes=output_bytes,
+            left_over=int(left_over),
+            detail=self._failure or _detail(cause, int(unkilled), self._command),
+        )
+
+    def _clear_up(self) -> None:
+        """Kills what an untimely dead supervisor left, as far as it carries the marker."""
+        if self._command.marker:
+            leftovers.end_all(self._command.marker)
+
+
+def _request(command: Command) -> bytes:
+    limits = command.limits
+    environment = {os.fsencode(name): os.fsencode(value) for name, value in command.environment.items()}
+    if command.marker:
+        environment[MARKER.encode()] = os.fsencode(command.marker)
+    return Request(
+        argv=[os.fsencode(word) for word in command.argv],
+        cwd=os.fsencode(command.cwd),
+        environment=environment,
+        timeout_s=command.timeout_s or 0.0,
+        limits=(
+            (limits.memory_mb or 0) * _MEGABYTE,
+            limits.cpu_s or 0,
+            limits.processes or 0,
+            (limits.disk_mb or 0) * _MEGABYTE,
+        ),
+    ).encode()
+
+
+def _supervisor_environment(marker: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return {**kept, MARKER: marker} if marker else kept
+
+
+def _never_ran(reason: str) -> Ended:
+    return Ended(
+        exit_status=None,
+        signal=None,
+        cause="not-started",
+        cpu_s=0.0,
+        wall_s=0.0,
+        peak_memory_bytes=0,
+        output_bytes=0,
+        left_over=0,
+        detail=reason,
+    )
+
+
+def _detail(cause: str, unkilled: int, command: Command) -> str:
+    reasons = {
+        "deadline": f"stopped after {command.timeout_s or 0:g} s",
+        "idle": f"stopped after {command.idle_timeout_s or 0:g} s of silence",
+        "cancelled": "stopped on request",
+    }
+    sentences = [reasons[cause]] if cause in reasons else []
+    if unkilled:
+        sentences.append(f"{unkilled} of its processes could not be killed")
+    return "; ".join(sentences)
