@@ -1,0 +1,93 @@
+"""Writes everything of ours into one bundle, and tells which runs hold work that nobody merged."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.errors import Refused
+from orchestrator.fs.disk import Disk
+from orchestrator.model.ids import ObjectId
+from orchestrator.paths import names
+from orchestrator.repo.durable import sync_file
+from orchestrator.repo.repository import OURS, Repository
+
+
+def export_bundle(repository: Repository, file: Path) -> Mapping[str, ObjectId]:
+    """Writes all our refs and branches, with their whole history, into the bundle `file`; returns them.
+
+    Any repository can fetch from it. It appears under its name complete, checked and durable; a kill leaves a
+    temporary file beside it.
+
+    Raises:
+        Refused: `export-exists`, a file of that name is there; `nothing-to-export`.
+        DiskFailed: the place is full or not writable.
+    """
+    refs = repository.our_refs()
+    if not refs:
+        raise Refused(
+            "There is nothing to export: no run has left anything.",
+            code="nothing-to-export",
+            hint="Take it out without --export: orchestrator deinit",
+        )
+    if os.path.lexists(file):
+        raise Refused(f"{file} exists already.", code="export-exists", hint="Choose another name.")
+    place = Path(os.path.abspath(file))
+    scratch = place.parent / f".tmp-orchestrator-{secrets.token_hex(8)}"
+    try:
+        wanted = "".join(f"{name}\n" for name in refs).encode("utf-8", "surrogateescape")
+        repository.git.run("bundle", "create", "-q", str(scratch), "--stdin", input=wanted, mutates=True)
+        if holds(repository, scratch) != dict(refs):
+            raise Refused(
+                "A run changed something while it was exported.",
+                code="export-changed",
+                hint="Wait for the runs to end, then export again.",
+            )
+        sync_file(scratch)
+        Disk().rename(scratch, place)
+    finally:
+        Disk().remove(scratch)
+    return refs
+
+
+def holds(repository: Repository, bundle: Path) -> Mapping[str, ObjectId]:
+    """Returns the refs in a bundle that is complete by itself, by full name.
+
+    Raises:
+        GitFailed: it is damaged or no bundle.
+    """
+    repository.git.run("bundle", "verify", "-q", str(bundle))
+    lines = repository.git.lines("bundle", "list-heads", str(bundle))
+    pairs = (line.split(" ", 1) for line in lines)
+    return {name: ObjectId(oid) for oid, name in pairs}
+
+
+def unmerged_runs(repository: Repository) -> tuple[str, ...]:
+    """Returns the ids of the runs that left something which no branch, tag or remote of the user's holds."""
+    refs = repository.our_refs()
+    prefixes = (names.RUN_REFS, names.RESULT_REFS, names.BRANCHES)
+    runs = {name[len(prefix) :] for name in refs for prefix in prefixes if name.startswith(prefix)}
+    return tuple(sorted(run for run in runs if _is_unmerged(repository, refs, run)))
+
+
+def _is_unmerged(repository: Repository, refs: Mapping[str, ObjectId], run: str) -> bool:
+    results = {refs[ref + run] for ref in (names.RESULT_REFS, names.BRANCHES) if ref + run in refs}
+    if any(not is_held_by_user(repository, commit) for commit in results):
+        return True
+    checkpoint = refs.get(names.RUN_REFS + run)
+    if checkpoint is None:
+        return False
+    kept = {repository.tree_of(commit) for commit in results}
+    base = refs.get(names.BASE_REFS + run)
+    if base is not None:
+        kept.add(repository.tree_of(base))
+    last = repository.git.text("rev-parse", "-q", "--verify", f"{checkpoint}:tree", ok=(0, 1, 128))
+    return last not in kept
+
+
+def is_held_by_user(repository: Repository, commit: ObjectId) -> bool:
+    """Returns whether a ref of the user's reaches `commit`."""
+    found = repository.git.lines("for-each-ref", "--format=%(refname)", "--contains", commit)
+    return any(not name.startswith(OURS) for name in found)

@@ -1,0 +1,256 @@
+"""Removes what an agent or the user could have written: the one module that may (the deletion law).
+
+Each function makes sure first that everything it removes stays reachable from `refs/orchestrator/` (or from
+an exported bundle), refuses otherwise, and returns the command that brings it back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import Failed, GitFailed, Refused
+from orchestrator.fs.disk import Disk
+from orchestrator.model.ids import ObjectId, RunId
+from orchestrator.paths import names
+from orchestrator.repo.export import holds, unmerged_runs
+from orchestrator.repo.journal import Discard, Journal
+from orchestrator.repo.repository import OURS, Repository
+from orchestrator.repo.results import branch_ref, checked_out_at, result_ref
+from orchestrator.repo.settle import is_ancestor
+
+DISCARDED_REFS = "refs/orchestrator/discarded/"
+"""Where the results of discarded runs stay reachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """What was removed, in words, and the command that brings it back."""
+
+    what: str
+    command: str
+
+
+def remove_tree(
+    repository: Repository, path: Path, *, root: Path, run_id: RunId, checkpoint: Callable[[], ObjectId]
+) -> WayBack:
+    """Removes an isolated tree below `root` after `checkpoint` has kept all of it.
+
+    `checkpoint` takes one now and returns its commit, which must be on the run's ref; when it fails,
+    nothing is removed. A kill leaves a part of the tree for a second call, and the checkpoint.
+
+    Raises:
+        Refused: `not-ours`, the path is not below `root`, or a link.
+        Failed: `not-kept`, the checkpoint is not reachable; what `checkpoint` raises.
+    """
+    place = Path(os.path.abspath(path))
+    if root.resolve() not in place.parents or place.is_symlink() or place.resolve() != place:
+        raise Refused(
+            f"{path} is no isolated tree of a run.",
+            code="not-ours",
+            hint="List the trees with: orchestrator doctor",
+        )
+    commit = checkpoint()
+    kept = repository.read_ref(names.RUN_REFS + run_id)
+    if kept is None or not is_ancestor(repository, commit, kept):
+        raise Failed(
+            f"The checkpoint {commit[:12]} of {path} is not kept by any ref, so the tree stays.",
+            code="not-kept",
+            hint="Look at the run with: orchestrator doctor",
+        )
+    Disk().remove_tree(place)
+    return WayBack(f"the tree {path}", f"orchestrator restore {commit} --into DIR")
+
+
+def discard(
+    repository: Repository, run_id: RunId, *, recorded: ObjectId | None, record: Journal
+) -> WayBack | None:
+    """Takes a run's result branch and result away; both stay reachable and `undo` brings them back.
+
+    `recorded` is the result as the state knows it. None when the run has neither branch nor result: nothing
+    is recorded then. After a kill `settle` finishes it.
+
+    Raises:
+        Refused: `branch-not-ours`, the branch holds commits this run did not make; `branch-checked-out`.
+        Failed: `ref-moved`, a ref moved in this very moment; it stays.
+    """
+    branch, result = branch_ref(run_id), result_ref(run_id)
+    found = {name: repository.read_ref(name) for name in (branch, result)}
+    refs = {name: oid for name, oid in found.items() if oid is not None}
+    if not refs:
+        return None
+    tip = refs.get(result) or recorded
+    if tip is None or (branch in refs and not is_ancestor(repository, refs[branch], tip)):
+        raise Refused(
+            f"The branch orchestrator/{run_id} holds commits that the run did not make.",
+            code="branch-not-ours",
+            hint=f"Keep them under another name first: git branch -m orchestrator/{run_id} NAME",
+        )
+    _require_not_checked_out(repository, branch)
+    intent = Discard(refs=refs, pin=DISCARDED_REFS + run_id, tip=tip)
+    record(intent.facts())
+    apply_discard(repository, intent)
+    return WayBack(f"the branch orchestrator/{run_id}", f"git branch orchestrator/{run_id} {tip}")
+
+
+def undiscard(repository: Repository, discarded: Discard, record: Journal) -> Discard:
+    """Brings back what `discard` took away, or (for what an undo brought back) takes it away again.
+
+    Raises:
+        Refused: `branch-taken`, another branch has the name by now; `branch-not-ours`, `branch-checked-out`.
+    """
+    intent = discarded.model_copy(update={"restores": not discarded.restores})
+    for name, oid in intent.refs.items():
+        found = repository.read_ref(name)
+        if intent.restores and found not in (None, oid):
+            raise Refused(
+                f"{name} is at {found} by now.",
+                code="branch-taken",
+                hint=f"Take the old one under another name: git branch NAME {oid}",
+            )
+        if not intent.restores and found != oid:
+            raise Refused(
+                f"{name} is not at {oid[:12]} any more.",
+                code="branch-not-ours",
+                hint="Look at it with: git log " + name,
+            )
+        if not intent.restores:
+            _require_not_checked_out(repository, name)
+    record(intent.facts())
+    apply_discard(repository, intent)
+    return intent
+
+
+def apply_discard(repository: Repository, intent: Discard) -> tuple[str, ...]:
+    """Does what a recorded discard (or its undo) says, from wherever a kill stopped it.
+
+    Returns the refs that somebody else moved meanwhile and that were left where they are.
+    """
+    left = []
+    if not intent.restores:
+        pinned = repository.read_ref(intent.pin)
+        if pinned != intent.tip:
+            repository.update_ref(intent.pin, intent.tip, pinned)
+    for name, oid in intent.refs.items():
+        found = repository.read_ref(name)
+        if intent.restores and found is None:
+            repository.update_ref(name, oid, None)
+        elif not intent.restores and found == oid:
+            remove_ref(repository, name, oid)
+        elif found is not None and found != oid:
+            left.append(name)
+    pinned = repository.read_ref(intent.pin)
+    if intent.restores and pinned is not None and not left:
+        remove_ref(repository, intent.pin, pinned)
+    return tuple(left)
+
+
+def remove_ref(repository: Repository, name: str, old: ObjectId) -> WayBack:
+    """Removes one of our refs by compare-and-swap; the caller made sure that its commits stay reachable.
+
+    Raises:
+        Failed: `ref-moved`, the ref is not at `old`; it stays.
+        ValueError: the ref is not one of ours.
+    """
+    if not name.startswith(OURS):
+        raise ValueError(f"{name} is not ours to remove")
+    words = ("update-ref", "--no-deref", "-d", name, old)
+    done = repository.git.run(*words, ok=(0, 1, 128), mutates=True)
+    if done.status != 0 and repository.clear_stale_lock(name):
+        done = repository.git.run(*words, ok=(0, 1, 128), mutates=True)
+    if done.status != 0:
+        found = repository.read_ref(name)
+        if found == old:
+            raise GitFailed(
+                command="update-ref", status=done.status, stderr=done.stderr.decode("utf-8", "replace")
+            )
+        raise Failed(
+            f"{name} is at {found or 'nothing'}, not at {old} as it was before, so it stays.",
+            code="ref-moved",
+            hint="Somebody else moved it. Look at it with: git log " + name,
+        )
+    repository.sync_ref(name)
+    return WayBack(name, f"git update-ref {name} {old}")
+
+
+def remove_refs(
+    repository: Repository, refs: Mapping[str, ObjectId], *, exported: Path | None
+) -> tuple[WayBack, ...]:
+    """Removes refs of ours for good, as `deinit` does; a kill leaves some of them for a second call.
+
+    With `exported`, a bundle that must hold every one of them; without, no run may hold unmerged work.
+
+    Raises:
+        Refused: `not-exported`, `unmerged`, `branch-checked-out`; nothing was removed.
+        Failed: `ref-moved`.
+    """
+    require_kept(repository, refs, exported=exported)
+    for name in refs:
+        _require_not_checked_out(repository, name)
+    ways = []
+    for name, oid in refs.items():
+        way = remove_ref(repository, name, oid)
+        ways.append(way if exported is None else WayBack(name, _from_bundle(exported, name)))
+    return tuple(ways)
+
+
+def require_kept(repository: Repository, refs: Mapping[str, ObjectId], *, exported: Path | None) -> None:
+    """Makes sure that removing `refs` loses no work: a bundle holds them, or it is merged.
+
+    Raises:
+        Refused: `not-exported`, the bundle lacks a ref; `unmerged`, naming the runs.
+    """
+    if exported is not None:
+        held = holds(repository, exported)
+        missing = [name for name, oid in refs.items() if held.get(name) != oid]
+        if missing:
+            raise Refused(
+                f"{exported} does not hold {missing[0]}, so nothing was removed.",
+                code="not-exported",
+                hint="Export again: orchestrator deinit --export FILE",
+            )
+        return
+    runs = unmerged_runs(repository)
+    if runs:
+        raise Refused(
+            f"Work of these runs is not merged: {', '.join(runs)}.",
+            code="unmerged",
+            hint="Merge or export it first: orchestrator deinit --export FILE",
+        )
+
+
+def remove_orchestrator_dir(path: Path, *, exported: Path | None) -> WayBack:
+    """Removes the whole `.orchestrator/`; the caller has removed or kept the refs and holds every lock.
+
+    Not atomic: a kill leaves a part for a second call.
+
+    Raises:
+        Refused: `not-ours`, it is a link or has another name.
+    """
+    if path.name != names.DIRECTORY or path.is_symlink():
+        raise Refused(
+            f"{path} is not a directory of ours.",
+            code="not-ours",
+            hint="Look at what stands there, and move it away.",
+        )
+    Disk().remove_tree(path)
+    if exported is None:
+        return WayBack(str(path), "orchestrator init")
+    return WayBack(str(path), f"{_from_bundle(exported, '*')} && orchestrator doctor --recover")
+
+
+def _from_bundle(exported: Path, name: str) -> str:
+    wanted = "refs/*" if name == "*" else name
+    return f"git fetch {exported} '{wanted}:{wanted}'"
+
+
+def _require_not_checked_out(repository: Repository, branch: str) -> None:
+    place = checked_out_at(repository, branch)
+    if place is not None:
+        raise Refused(
+            f"{branch.removeprefix('refs/heads/')} is checked out in {place}.",
+            code="branch-checked-out",
+            hint=f"Switch to another branch there: git -C {place} switch -",
+        )
