@@ -50,17 +50,23 @@ class Database:
         with self._lock:
             self._connection.close()
 
-    def watch(self, path: str) -> None:
+    def watch(self, path: str | os.PathLike[str]) -> None:
         """Makes every later transaction check that `path` still names the file it names now.
 
         Raises:
             StateLost: it is gone already.
         """
+        name = os.path.abspath(path)
         try:
-            found = os.stat(path)
+            found = os.stat(name)
         except OSError as error:
-            raise StateLost(path=path) from error
-        self._watched.append((path, found.st_dev, found.st_ino))
+            raise StateLost(path=name) from error
+        self._watched.append((name, found.st_dev, found.st_ino))
+
+    def unwatch(self, path: str | os.PathLike[str]) -> None:
+        """Takes back `watch`; a path that is not watched is fine."""
+        name = os.path.abspath(path)
+        self._watched = [entry for entry in self._watched if entry[0] != name]
 
     def check_linked(self) -> None:
         """Checks that the database and everything watched are still the files that their paths name.
@@ -82,8 +88,8 @@ class Database:
         One inside another undoes its own part on an error and becomes durable with the outer one.
 
         Raises:
-            DiskFailed, Locked, StateDamaged, StateLost: nothing of the outermost transaction was written,
-                with one exception: StateLost after the commit, when the file was removed while it was committed.
+            DiskFailed, Locked, StateDamaged, StateLost: nothing of the outermost transaction was written;
+                StateLost alone may also come after the commit, when the file was removed meanwhile.
         """
         return Transaction(self)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable
 
 from orchestrator.model.event import Event, EventKind
 from orchestrator.model.finding import Finding, RecordedFinding
-from orchestrator.model.ids import ExecutionId, InterventionId, OperationId, PhaseId, RunId
+from orchestrator.model.ids import ExecutionId, InterventionId, OperationId, PhaseId, RunId, new_id
 from orchestrator.model.json import JsonObject
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import Artifact, ManualIntervention, Operation, OperationKind, OperationStatus
@@ -21,7 +22,7 @@ from orchestrator.model.run import (
     RunStatus,
 )
 from orchestrator.paths import OrchestratorPaths
-from orchestrator.state import damage, document, opening
+from orchestrator.state import codec, damage, document, opening
 from orchestrator.state.database import Database, Transaction
 from orchestrator.state.events import EventLog
 from orchestrator.state.executions import Executions
@@ -87,9 +88,17 @@ class StateManager:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def watch(self, path: str) -> None:
-        """Makes every later transaction raise StateLost once `path` names another file than now."""
+    def watch(self, path: str | os.PathLike[str]) -> None:
+        """Makes every later transaction raise StateLost once `path` names another file than now.
+
+        Raises:
+            StateLost: it names none already.
+        """
         self._database.watch(path)
+
+    def unwatch(self, path: str | os.PathLike[str]) -> None:
+        """Takes back `watch`; a path that is not watched is fine."""
+        self._database.unwatch(path)
 
     def transaction(self) -> Transaction:
         """Returns a context that makes all verbs inside it durable together, or none of them."""
@@ -303,27 +312,41 @@ class StateManager:
 
     # Artifacts, interventions, operations
 
-    def add_artifact(self, artifact: Artifact) -> None:
-        """Adds a file kept for a run.
+    def add_artifact(
+        self,
+        run_id: RunId,
+        phase_id: PhaseId | None,
+        *,
+        name: str,
+        path: str,
+        type: str,
+        size_bytes: int,
+        hash: str,
+    ) -> Artifact:
+        """Adds a file kept for a run; `path` is relative to the artifacts directory, `hash` its SHA-256.
 
         Raises:
             Refused: `unknown-run`, or `unsafe-path` when its path could lead out of the artifacts directory.
         """
+        made = Artifact(new_id("artifact"), run_id, phase_id, name, path, type, size_bytes, hash, codec.now())
         with self._database.transaction():
-            self._artifacts.add(artifact)
+            self._artifacts.add(made)
+        return made
 
     def get_artifacts(self, run_id: RunId) -> list[Artifact]:
         """Returns the files kept for a run in the order they were added."""
         return self._artifacts.of_run(run_id)
 
-    def add_intervention(self, intervention: ManualIntervention) -> None:
-        """Adds a request to a person.
+    def add_intervention(
+        self, run_id: RunId, phase_id: PhaseId | None, reason: str, action_required: str
+    ) -> ManualIntervention:
+        """Asks a person for something, and returns the request.
 
         Raises:
             Refused: `unknown-run`.
         """
         with self._database.transaction():
-            self._interventions.add(intervention)
+            return self._interventions.add(run_id, phase_id, reason, action_required)
 
     def resolve_intervention(self, intervention_id: InterventionId, note: str) -> ManualIntervention:
         """Records a person's answer and returns the answered request.

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from orchestrator.errors import Refused
 from orchestrator.model.event import EventKind
-from orchestrator.model.ids import InterventionId, RunId
+from orchestrator.model.ids import InterventionId, PhaseId, RunId, new_id
 from orchestrator.model.record import Artifact, InterventionStatus, ManualIntervention
 from orchestrator.state import codec, rows
 from orchestrator.state.database import Database, Parameters
@@ -69,23 +69,31 @@ class Interventions:
         self._database = database
         self._events = events
 
-    def add(self, intervention: ManualIntervention) -> None:
+    def add(
+        self, run_id: RunId, phase_id: PhaseId | None, reason: str, action_required: str
+    ) -> ManualIntervention:
         """Adds a request to a person, with its event.
 
         Raises:
             Refused: `unknown-run`.
         """
-        self._events.append(
-            intervention.run_id,
-            EventKind.INTERVENTION_REQUESTED,
-            {
-                "intervention_id": intervention.id,
-                "phase_id": intervention.phase_id,
-                "reason": intervention.reason,
-                "action_required": intervention.action_required,
-            },
+        made = ManualIntervention(
+            InterventionId(new_id("ask")),
+            run_id,
+            phase_id,
+            reason,
+            action_required,
+            InterventionStatus.OPEN,
+            None,
+            None,
+            codec.now(),
         )
-        self.insert(intervention)
+        facts = {"intervention_id": made.id, "phase_id": phase_id, "reason": reason}
+        self._events.append(
+            run_id, EventKind.INTERVENTION_REQUESTED, {**facts, "action_required": action_required}
+        )
+        self.insert(made)
+        return made
 
     def insert(self, intervention: ManualIntervention) -> None:
         """Adds a request to a person without an event."""

@@ -20,7 +20,6 @@ from orchestrator.state import codec, rows
 from orchestrator.state.database import Database
 from orchestrator.state.events import EventLog, illegal, unknown_run
 
-_ASLEEP = frozenset({RunStatus.WAITING, RunStatus.FAILED, RunStatus.CANCELLED})
 _NO_PROGRESS = RunProgress()
 
 
@@ -94,7 +93,8 @@ class Runs:
             (str(status), row[1] or stamp, stamp if ended else None, text, not ended, run_id),
         )
         reached = codec.load(RunProgress, text) if progress is None else progress
-        self._events.append(run_id, _kind(old, status), {**_facts(status, reached), **data})
+        kind = EventKind.RUN_WAITING if status is RunStatus.WAITING else EventKind.RUN_STATUS
+        self._events.append(run_id, kind, {**_facts(status, reached), **data})
 
     def set_progress(self, run_id: RunId, progress: RunProgress) -> None:
         """Replaces the progress; `cancel_requested` in it is left to `request_cancel`.
@@ -160,14 +160,6 @@ class Runs:
         if row is None:
             raise unknown_run(run_id)
         return bool(row[0])
-
-
-def _kind(old: RunStatus, new: RunStatus) -> EventKind:
-    if new is RunStatus.WAITING:
-        return EventKind.RUN_WAITING
-    if new in ENDED_RUN:
-        return EventKind.RUN_STATUS if old in ENDED_RUN else EventKind.RUN_FINISHED
-    return EventKind.RUN_RESUMED if old in _ASLEEP else EventKind.RUN_STATUS
 
 
 def _facts(status: RunStatus, progress: RunProgress) -> dict[str, Json]:
