@@ -53,15 +53,21 @@ class Invocation:
         Raises:
             Refused: no repository, not initialised, unusable configuration.
         """
+        from orchestrator.cli.logs import keep_log
         from orchestrator.workspace import open_workspace
 
-        return open_workspace(
+        workspace = open_workspace(
             self.directory,
             environment=self.environment,
             flags=flags or {},
             trust_now=trust_now,
             writes=writes,
         )
+        for notice in workspace.notices:
+            self.screen.note("note: ", notice)
+        if writes:
+            keep_log(workspace)
+        return workspace
 
     def confirm(self, question: str, *, otherwise: str, code: str = "answer-needed") -> bool:
         """Returns the answer to a yes-or-no question; `--yes` answers it, Enter means no.

@@ -1,0 +1,46 @@
+"""`diff`: what a run changed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.invocation import Invocation, invocation
+from orchestrator.cli.lookups import RunArgument, find_run
+
+if TYPE_CHECKING:
+    from orchestrator.model.run import Run
+
+
+def diff(
+    ctx: typer.Context,
+    run: RunArgument,
+    stat: Annotated[bool, typer.Option("--stat", help="Only how much of which file.")] = False,
+    no_pager: Annotated[bool, typer.Option("--no-pager", help="Print at once, on a terminal too.")] = False,
+) -> int:
+    """Shows the difference between a run's base and its result, or what its last checkpoint holds so far."""
+    call = invocation(ctx)
+    with call.open(writes=False) as workspace:
+        found = find_run(workspace, run)
+        head = found.metadata.progress.result or found.metadata.origin.base
+        data = workspace.repository.diff(found.metadata.origin.base, head, stat=stat)
+    if call.screen.as_json:
+        text = data.decode("utf-8", "backslashreplace")
+        call.screen.json({"run_id": found.id, "base": found.metadata.origin.base, "head": head, "diff": text})
+        return 0
+    _show(call, found, data, wanted=not no_pager)
+    return 0
+
+
+def _show(call: Invocation, run: Run, data: bytes, *, wanted: bool) -> None:
+    from orchestrator.cli.paging import page
+    from orchestrator.cli.terminal import escape, is_terminal
+
+    if not data:
+        call.screen.note(f"Run {run.id} has changed nothing.")
+    elif is_terminal(sys.stdout):
+        page(call, escape(data.decode("utf-8", "backslashreplace")), wanted=wanted)
+    else:
+        call.screen.raw(data)

@@ -1,0 +1,50 @@
+"""`interventions`: what needs a person."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.invocation import invocation
+from orchestrator.cli.lookups import MaybeRunArgument, find_run
+from orchestrator.cli.screen import Styled
+
+
+def interventions(
+    ctx: typer.Context,
+    run: MaybeRunArgument = None,
+    everything: Annotated[bool, typer.Option("--all", help="Those too that have been answered.")] = False,
+) -> int:
+    """Lists what needs a person, and the command that answers it."""
+    call = invocation(ctx)
+    with call.open(writes=False) as workspace:
+        run_id = find_run(workspace, run).id if run is not None else None
+        found = workspace.state.get_interventions(run_id, open_only=not everything)
+    if call.screen.as_json:
+        call.screen.json(
+            {
+                "interventions": [
+                    {
+                        "id": each.id,
+                        "run_id": each.run_id,
+                        "phase_id": each.phase_id,
+                        "status": each.status,
+                        "reason": each.reason,
+                        "action_required": each.action_required,
+                        "note": each.note,
+                        "created_at": each.created_at.isoformat().replace("+00:00", "Z"),
+                    }
+                    for each in found
+                ]
+            }
+        )
+        return 0
+    for each in found:
+        call.screen.out(Styled(each.id, "bold"), f"  run {each.run_id}  {each.status}  {each.reason}")
+        call.screen.out("    ", each.action_required)
+        if each.status == "open":
+            call.screen.out(f"    then: orchestrator resolve {each.id}")
+    if not found:
+        call.screen.note("Nothing needs you.")
+    return 0

@@ -1,0 +1,27 @@
+"""`report`: what a run did and proved, in Markdown."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from orchestrator.cli.invocation import invocation
+from orchestrator.cli.lookups import RunArgument, find_run
+
+
+def report(ctx: typer.Context, run: RunArgument) -> int:
+    """Prints the report."""
+    call = invocation(ctx)
+    from orchestrator.cli.terminal import escape, write
+    from orchestrator.engine.report import build_report, render_markdown
+
+    with call.open(writes=False) as workspace:
+        found = find_run(workspace, run)
+        built = build_report(workspace.state, found.id)
+        summary = workspace.state.export_run_summary(found.id) if call.screen.as_json else None
+    if summary is not None:
+        call.screen.json({**summary, "report": render_markdown(built)})
+    else:
+        write(sys.stdout, escape(render_markdown(built)))
+    return 0

@@ -1,0 +1,103 @@
+"""`resume`: goes on with a run that was interrupted, failed or waits."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.invocation import Invocation, invocation
+from orchestrator.cli.lookups import MaybeRunArgument, find_run
+from orchestrator.cli.screen import Styled
+from orchestrator.errors import Refused
+
+if TYPE_CHECKING:
+    from orchestrator.model.run import Run
+    from orchestrator.workspace import Workspace
+
+WATCH_INTERVAL_S = 5.0
+
+
+def resume(
+    ctx: typer.Context,
+    run: MaybeRunArgument = None,
+    due: Annotated[bool, typer.Option("--due", help="Every waiting run whose time has come.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="With --due: stay and look again.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Trust this repository for this call.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait here instead of ending with status 6.")] = False,
+) -> int:
+    """Says what will be skipped, repeated and why, then goes on."""
+    call = invocation(ctx)
+    from orchestrator.cli.trusting import open_trusted
+
+    if watch and not due:
+        raise Refused("--watch goes with --due.", code="usage", hint="orchestrator resume --due --watch")
+    if due and run is not None:
+        raise Refused("--due takes no run id.", code="usage", hint="orchestrator resume --due")
+    with open_trusted(call, trust_now=trust) as workspace:
+        if due:
+            return _resume_due(call, workspace, watch=watch)
+        chosen = find_run(workspace, run) if run is not None else _only_one(call, workspace)
+        if chosen is None:
+            return 0
+        return _resume(call, workspace, chosen, wait=wait)
+
+
+def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
+    """Returns the only run that can go on; None when there is none.
+
+    Raises:
+        Refused: `run-ambiguous`, there are several; lists them.
+    """
+    from orchestrator.engine.local import resumable
+
+    found = resumable(workspace.context)
+    if not found:
+        call.screen.out("Nothing to resume.")
+        if call.screen.as_json:
+            call.screen.json({"resumed": []})
+        return None
+    if len(found) > 1:
+        for each in found:
+            call.screen.error(f"  {each.id}  {each.status}  {each.task.splitlines()[0][:60]}")
+        raise Refused(
+            f"{len(found)} runs can go on; name one.",
+            code="run-ambiguous",
+            hint=f"orchestrator resume {found[0].id}",
+        )
+    return found[0]
+
+
+def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> int:
+    from orchestrator.cli.working import work_and_show
+    from orchestrator.engine.local import prepare_resume, resumption
+    from orchestrator.model.run import RunStatus
+
+    if run.status is RunStatus.COMPLETED:
+        call.screen.out(f"Run {run.id} is completed; there is nothing to resume.")
+        if call.screen.as_json:
+            call.screen.json({"resumed": [], "run_id": run.id, "status": run.status})
+        return 0
+    plan = resumption(workspace.context, run)
+    call.screen.note(f"resume {run.id}: {plan.reason}")
+    for name, sentences in (("skipped", plan.skipped), ("repeated", plan.repeated)):
+        for sentence in sentences:
+            call.screen.note(Styled(f"  {name:<9}", "dim"), sentence)
+    return work_and_show(
+        call, workspace, run.id, begin=lambda: prepare_resume(workspace.context, run), wait=wait
+    )
+
+
+def _resume_due(call: Invocation, workspace: Workspace, *, watch: bool) -> int:
+    """Resumes every run whose time has come and returns the worst status of them; with `watch`, for ever."""
+    from orchestrator.engine.local import due
+
+    worst = 0
+    while True:
+        for run in due(workspace.context, datetime.now(UTC)):
+            worst = max(worst, _resume(call, workspace, run, wait=False))
+        if not watch:
+            return worst
+        time.sleep(WATCH_INTERVAL_S)

@@ -1,0 +1,161 @@
+"""`run`: the main job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.invocation import Invocation, invocation
+from orchestrator.cli.screen import Styled
+from orchestrator.model.json import Json
+from orchestrator.model.run import Integrate
+
+if TYPE_CHECKING:
+    from orchestrator.engine.start import Preview, RunRequest
+    from orchestrator.workspace import Workspace
+
+
+def run(
+    ctx: typer.Context,
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="What shall be done; - reads it from standard input.")
+    ],
+    workflow: Annotated[str, typer.Option(metavar="NAME", help="Workflow of workflow.yaml.")] = "default",
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Agent for every step.")] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(metavar='"…"', help="Command as the agent; split as a shell does, started without one."),
+    ] = None,
+    plan: Annotated[str | None, typer.Option(metavar="FILE", help="Plan of phases, as JSON.")] = None,
+    base: Annotated[str | None, typer.Option(metavar="REF", help="Start from here instead of HEAD.")] = None,
+    integrate: Annotated[
+        Integrate | None, typer.Option(metavar="none|branch|merge", help="What becomes of the result.")
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="Id of the run; must be new.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
+    ] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Trust this repository for this call.")] = False,
+    require_clean: Annotated[
+        bool,
+        typer.Option(
+            "--require-clean", help="Done only when every check passes without findings, old or new."
+        ),
+    ] = False,
+    include_changes: Annotated[
+        bool, typer.Option("--include-changes", help="Start from your uncommitted changes too.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait here instead of ending with status 6.")] = False,
+    max_time: Annotated[
+        float | None, typer.Option(metavar="S", min=1, help="Seconds for the whole run.")
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(hidden=True)] = None,
+    max_turns: Annotated[float | None, typer.Option(hidden=True)] = None,
+) -> int:
+    """Lets agents work on a task, checks what they leave, and leaves a branch."""
+    call = invocation(ctx)
+    from orchestrator.cli import request as asked
+    from orchestrator.cli.trusting import open_trusted
+    from orchestrator.engine.start import RunRequest, preview
+    from orchestrator.model.ids import parse_run_id
+    from orchestrator.model.run import RunOptions
+
+    asked.refuse_later({"--max-cost": max_cost, "--max-turns": max_turns})
+    words = asked.split_command(command)
+    wanted_id = parse_run_id(run_id) if run_id is not None else None
+    phases = asked.read_plan(plan, call.directory)
+    text = asked.read_task(task)
+    with open_trusted(call, trust_now=trust) as workspace:
+        config = workspace.loaded.config
+        options = RunOptions(
+            workflow=workflow,
+            agent=agent,
+            command=words,
+            integrate=integrate or Integrate(config.git.integrate),
+            require_clean=require_clean,
+            max_time_s=max_time,
+        )
+        request = RunRequest(
+            task=text,
+            run_id=wanted_id,
+            plan=phases,
+            base=base,
+            include_changes=include_changes,
+            options=options,
+            config=config,
+            workflow_yaml=workspace.loaded.workflow_yaml,
+            trusted=workspace.trust.trusted,
+        )
+        shown = preview(workspace.context, request)
+        if dry_run:
+            return _show_only(call, shown)
+        return _start(call, workspace, request, shown, wait=wait)
+
+
+def _show_only(call: Invocation, shown: Preview) -> int:
+    if call.screen.as_json:
+        call.screen.json({"dry_run": True, **_as_json(shown)})
+        return 0
+    for parts in first_screen(shown):
+        call.screen.out(*parts)
+    return 0
+
+
+def _start(call: Invocation, workspace: Workspace, request: RunRequest, shown: Preview, *, wait: bool) -> int:
+    from orchestrator.cli.working import work_and_show
+    from orchestrator.engine.start import start_run
+
+    call.screen.out(f"run {shown.run_id}")
+    for parts in first_screen(shown):
+        call.screen.note(*parts)
+    return work_and_show(
+        call, workspace, shown.run_id, begin=lambda: start_run(workspace.context, request, shown), wait=wait
+    )
+
+
+def first_screen(shown: Preview) -> list[tuple[str | Styled, ...]]:
+    """Returns the lines that say what will be done: plan, agents, isolation, gates, budget."""
+    steps = ", then ".join(f"{step.agent} ({step.task})" for step in shown.steps)
+    facts = [
+        ("base", f"{shown.base_name} ({shown.base[:12]})"),
+        ("agents", steps),
+        ("isolation", shown.isolation),
+        ("checks", "; ".join(shown.checks) or "none: the result will be unverified"),
+        ("gates", "; ".join(shown.gates) or "none"),
+        ("budget", "; ".join(shown.limits)),
+        ("result", _short(shown.branch) or "no branch (--integrate none)"),
+    ]
+    lines: list[tuple[str | Styled, ...]] = []
+    for number, phase in enumerate(shown.plan.phases):
+        after = f"  (after {', '.join(phase.dependencies)})" if phase.dependencies else ""
+        lines.append(
+            (Styled(f"  {'plan' if not number else '':<10}", "dim"), f"{phase.id}  {phase.name}{after}")
+        )
+    lines += [(Styled(f"  {name:<10}", "dim"), value) for name, value in facts]
+    lines += [(Styled("  warning   ", "yellow"), warning) for warning in shown.warnings]
+    return lines
+
+
+def _short(branch: str | None) -> str:
+    return (branch or "").removeprefix("refs/heads/")
+
+
+def _as_json(shown: Preview) -> dict[str, Json]:
+    return {
+        "run_id": shown.run_id,
+        "base": shown.base,
+        "branch": shown.branch,
+        "phases": [
+            {"id": p.id, "name": p.name, "description": p.description, "dependencies": list(p.dependencies)}
+            for p in shown.plan.phases
+        ],
+        "steps": [{"agent": step.agent, "task": step.task} for step in shown.steps],
+        "checks": list(shown.checks),
+        "gates": list(shown.gates),
+        "limits": list(shown.limits),
+        "isolation": shown.isolation,
+        "warnings": list(shown.warnings),
+    }

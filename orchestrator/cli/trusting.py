@@ -1,0 +1,64 @@
+"""Asks for trust: shows exactly what would run, and opens the workspace with the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.invocation import Invocation
+from orchestrator.cli.screen import Screen
+from orchestrator.model.json import Json
+
+if TYPE_CHECKING:
+    from orchestrator.workspace import TrustView, Workspace
+
+
+def open_trusted(call: Invocation, *, trust_now: bool, flags: Mapping[str, Json] | None = None) -> Workspace:
+    """Opens the workspace for writing and, where a person can answer, asks for trust that is missing.
+
+    `--yes` answers only where the question would have reached a person. A "no" leaves the workspace
+    untrusted: what needs trust refuses by itself.
+    """
+    workspace = call.open(writes=True, trust_now=trust_now, flags=flags)
+    if workspace.trust.trusted or not call.may_ask:
+        return workspace
+    try:
+        agreed = ask(call, workspace.trust)
+    except BaseException:
+        workspace.close()
+        raise
+    if not agreed:
+        return workspace
+    workspace.close()
+    return call.open(writes=True, flags=flags)
+
+
+def ask(call: Invocation, view: TrustView) -> bool:
+    """Shows what would run, asks, and stores a yes; returns the answer.
+
+    Raises:
+        Refused: nobody can be asked.
+    """
+    show_commands(call.screen, view)
+    question = "Trust this repository to run these commands?"
+    agreed = call.confirm(question, otherwise="orchestrator trust --yes")
+    if agreed:
+        view.store.approve(view.key, view.commands)
+    return agreed
+
+
+def show_commands(screen: Screen, view: TrustView, *, result: bool = False) -> None:
+    """Prints what the repository supplies that would run, or what has changed since the last approval."""
+    from orchestrator.config.trust import describe, difference
+
+    say = screen.out if result else screen.error
+    before = view.store.previous(view.key)
+    if before is not None and not view.trusted:
+        say("Since you last approved, this has changed:")
+        lines = difference(before.commands, view.commands)
+        lines = lines or ("  (the same commands; settings or filters that they depend on have changed)",)
+    else:
+        say("This repository supplies what would run:")
+        lines = tuple(describe(command) for command in view.commands)
+    for line in lines or ("(nothing)",):
+        say("  ", line)
