@@ -65,8 +65,8 @@ def git_files(work_tree: Path, *, inside: Path) -> GitFiles | None:
     return GitFiles(places[0], places[1])
 
 
-def read_small(path: Path) -> bytes:
-    """Returns the bytes of a regular file up to 64 MiB; empty for anything else. Opens no link and no FIFO."""
+def read_small(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> bytes:
+    """Returns the bytes of a regular file up to a size; empty for anything else. Opens no link and no FIFO."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags)
@@ -74,9 +74,9 @@ def read_small(path: Path) -> bytes:
         return b""
     with os.fdopen(descriptor, "rb") as file:
         facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST_BYTES:
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > largest_bytes:
             return b""
-        return file.read(_LARGEST_BYTES)
+        return file.read(largest_bytes)
 
 
 def head(files: GitFiles) -> str | None:

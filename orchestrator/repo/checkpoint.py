@@ -1,0 +1,334 @@
+"""Keeps everything an agent made as one commit that our ref in the user's repository reaches."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.errors import Failed, GitFailed
+from orchestrator.fs.disk import Disk
+from orchestrator.model.ids import ObjectId, RunId
+from orchestrator.model.json import JsonObject
+from orchestrator.model.record import Checkpoint
+from orchestrator.paths import OrchestratorPaths, names
+from orchestrator.repo import borrowing, history, scratch
+from orchestrator.repo import tips as tipping
+from orchestrator.repo.repository import Repository
+from orchestrator.repo.scratch import Scratch
+from orchestrator.repo.snapshot import Snapshot, Snapshots, Wanted
+from orchestrator.repo.trees import IsolatedTree, IsolatedTrees, require
+
+_TRAILERS = re.compile(r"^Orchestrator-(Number|Tree): (\S+)$", re.MULTILINE)
+
+
+def _ignore(sentence: str) -> None:
+    """Takes no notice."""
+
+
+class Checkpoints:
+    """The checkpoints of all runs: a chain of commits for each, at `refs/orchestrator/runs/<run-id>`."""
+
+    def __init__(self, repository: Repository, paths: OrchestratorPaths, trees: IsolatedTrees) -> None:
+        self.repository = repository
+        self.paths = paths
+        self.trees = trees
+
+    def take(
+        self,
+        tree: IsolatedTree,
+        *,
+        run_id: RunId,
+        document: JsonObject,
+        label: str,
+        include: Iterable[str] = (),
+        brought: Iterable[str] = (),
+        report: Callable[[str], None] = _ignore,
+    ) -> Checkpoint:
+        """Returns the new checkpoint: files, index, HEAD, refs, stash and reflog of the tree, and `document`.
+
+        `include` are patterns of ignored files that are work; `brought` paths that are in no checkpoint. `report`
+        hears of everything that could not be kept. Reads the tree without running anything of it; durable when it
+        returns; a kill leaves the checkpoint before. The caller holds the run's lock.
+
+        Raises:
+            Failed: `tree-missing`; `ref-moved`, somebody else took a checkpoint of this run.
+            GitFailed, DiskFailed: the objects could not be written.
+        """
+        require(tree)
+        scratch.sweep(tree.sidecar)
+        wanted = Wanted(include=tuple(include), brought=tuple(brought))
+        files = history.git_files(tree.path, inside=Path(os.path.realpath(tree.path)))
+        if files is None:
+            report("the tree's git directory is gone: only its files are kept")
+        room = borrowing.scratch_for(
+            self.repository, tree.sidecar, more_objects=(files.objects,) if files else ()
+        )
+        try:
+            return self._take(tree, run_id, document, label, wanted, files, room, report)
+        finally:
+            room.remove()
+
+    def _take(
+        self,
+        tree: IsolatedTree,
+        run_id: RunId,
+        document: JsonObject,
+        label: str,
+        wanted: Wanted,
+        files: history.GitFiles | None,
+        room: Scratch,
+        report: Callable[[str], None],
+    ) -> Checkpoint:
+        previous = self._newest(run_id)
+        root = Path(os.path.realpath(tree.path))
+        snapshots = Snapshots(room, root, trusted=self.repository.trusted, report=report)
+        snapshot = snapshots.take(tree.path, files, tree.base, wanted)
+        tips = self._tips(tree, files, room, wanted, snapshot, previous, report)
+        content = _assemble(room, snapshot, tips, document)
+        number = previous.number + 1 if previous else 1
+        message = _message(number, label, snapshot.tree)
+        parents = self._parents(tree, previous, tips)
+        commit = room.put("commit", borrowing.commit_bytes(content, parents, message))
+        try:
+            self._publish(run_id, room, commit)
+        except GitFailed as error:
+            if self.repository.read_ref(_ref(run_id)) != (previous.commit if previous else None):
+                raise _moved(run_id) from error
+            if len(parents) == 1:
+                raise
+            report(f"the agent's own commits could not be kept, its files are: {error.message}")
+            commit = room.put("commit", borrowing.commit_bytes(content, parents[:1], message))
+            self._publish(run_id, room, commit)
+        taken = self._read(run_id, commit)
+        self._write_manifest(run_id, taken)
+        return taken
+
+    def _tips(
+        self,
+        tree: IsolatedTree,
+        files: history.GitFiles | None,
+        room: Scratch,
+        wanted: Wanted,
+        snapshot: Snapshot,
+        previous: Checkpoint | None,
+        report: Callable[[str], None],
+    ) -> tipping.Tips:
+        if files is None:
+            tips = tipping.Tips()
+        else:
+            git = room.git(tree.path, trusted=False, index="index-of-tips")
+            known = {tree.base} | ({previous.commit} if previous else set())
+            mirrored = {oid for name, oid in history.refs(self.repository.common_dir).items()}
+            tips = tipping.find_tips(git, files, known | mirrored, report=report)
+            tipping.without_brought(git, room, tips, known, wanted.brought, report)
+        tips.parents += [head for head in snapshot.heads if head not in tips.parents]
+        return tips
+
+    def _parents(
+        self, tree: IsolatedTree, previous: Checkpoint | None, tips: tipping.Tips
+    ) -> tuple[ObjectId, ...]:
+        first = previous.commit if previous else tree.base
+        return (first, *(parent for parent in tips.parents if parent != first))
+
+    def _publish(self, run_id: RunId, room: Scratch, commit: ObjectId) -> None:
+        branch = room.set_branch("checkpoint", commit)
+        borrowing.fetch(self.repository, room.path, f"{branch}:{_ref(run_id)}")
+
+    def list_checkpoints(self, run_id: RunId) -> tuple[Checkpoint, ...]:
+        """Returns the checkpoints of a run, newest first; none for a run that has none."""
+        if self.repository.read_ref(_ref(run_id)) is None:
+            return ()
+        items = self.repository.git.zsplit(
+            "log", "-z", "--first-parent", "--format=%H%n%ct%n%an%n%B", _ref(run_id), "--"
+        )
+        found = []
+        for item in items:
+            checkpoint = _parsed(run_id, item.decode("utf-8", "replace"))
+            if checkpoint is None:
+                break
+            found.append(checkpoint)
+            if checkpoint.number == 1:
+                break
+        return tuple(found)
+
+    def _newest(self, run_id: RunId) -> Checkpoint | None:
+        done = self.repository.git.run(
+            "log", "-1", "--format=%H%n%ct%n%an%n%B", _ref(run_id), "--", ok=(0, 128)
+        )
+        return _parsed(run_id, done.stdout.decode("utf-8", "replace")) if done.status == 0 else None
+
+    def _read(self, run_id: RunId, commit: ObjectId) -> Checkpoint:
+        text = self.repository.git.text("log", "-1", "--format=%H%n%ct%n%an%n%B", commit, "--")
+        found = _parsed(run_id, text)
+        if found is None:
+            raise Failed(
+                f"{commit} is not a checkpoint.",
+                code="checkpoint-unknown",
+                hint="List them: orchestrator checkpoints",
+            )
+        return found
+
+    def find(self, run_id: RunId, commit: ObjectId) -> Checkpoint:
+        """Returns one checkpoint by its commit.
+
+        Raises:
+            Failed: `checkpoint-unknown`, the commit is something else.
+        """
+        return self._read(run_id, commit)
+
+    def read_document(self, commit: ObjectId) -> JsonObject:
+        """Returns the `run.json` of a checkpoint; it comes from a ref, so nobody vouches for it.
+
+        Raises:
+            Failed: `checkpoint-unreadable`, there is none or it is no JSON object.
+        """
+        done = self.repository.git.run("cat-file", "blob", f"{commit}:run.json", ok=(0, 128))
+        try:
+            document = json.loads(done.stdout) if done.status == 0 else None
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise Failed(
+                f"The checkpoint {commit} holds no readable description of its run.",
+                code="checkpoint-unreadable",
+                hint=f"Its files can still be taken back: orchestrator restore {commit} --into DIR",
+            )
+        return document
+
+    def restore(self, checkpoint: Checkpoint, into: Path) -> None:
+        """Writes the work tree of a checkpoint into a directory that is missing or empty.
+
+        Raises:
+            Refused: `restore-not-empty`.
+        """
+        self.trees.restore_into(into, checkpoint.tree)
+
+    def checkpoint_user_tree(self, run_id: RunId, *, report: Callable[[str], None] = _ignore) -> ObjectId:
+        """Returns a commit on HEAD with the uncommitted changes of the user's checkout, kept as the run's base.
+
+        Reads through a copy of the user's index; neither index nor HEAD nor a file of the checkout changes.
+
+        Raises:
+            Refused: `no-commit`.
+        """
+        repository = self.repository
+        head = repository.resolve("HEAD")
+        place = self.paths.tmp_dir
+        room = borrowing.scratch_for(repository, place)
+        try:
+            files = history.GitFiles(repository.git_dir, repository.common_dir)
+            root = Path(os.path.realpath(repository.checkout))
+            snapshots = Snapshots(room, root, trusted=repository.trusted, report=report)
+            snapshot = snapshots.take(repository.checkout, files, head, Wanted(skip=(names.DIRECTORY,)))
+            if snapshot.tree == repository.tree_of(head):
+                return head
+            message = "uncommitted changes of the checkout, as the base of a run\n"
+            commit = room.put("commit", borrowing.commit_bytes(snapshot.tree, (head,), message))
+            branch = room.set_branch("base", commit)
+            borrowing.fetch(repository, room.path, f"{branch}:{names.BASE_REFS}{run_id}")
+        finally:
+            room.remove()
+        return commit
+
+    def _write_manifest(self, run_id: RunId, newest: Checkpoint) -> None:
+        place = self.paths.checkpoint_manifest(run_id)
+        entries: Sequence[object] = _entries(history.read_small(place))
+        if len(entries) != newest.number - 1:
+            entries = [_entry(each) for each in reversed(self.list_checkpoints(run_id))][: newest.number - 1]
+        content = {"schema_version": 1, "run_id": run_id, "checkpoints": [*entries, _entry(newest)]}
+        text = json.dumps(content, indent=1)
+        disk = Disk()
+        disk.make_dir(place.parent)
+        disk.write(place, text.encode() + b"\n")
+
+
+def _ref(run_id: RunId) -> str:
+    return f"{names.RUN_REFS}{run_id}"
+
+
+def _moved(run_id: RunId) -> Failed:
+    return Failed(
+        f"{_ref(run_id)} moved while a checkpoint was taken.",
+        code="ref-moved",
+        hint=f"Look at what is there: orchestrator checkpoints {run_id}",
+    )
+
+
+def _assemble(room: Scratch, snapshot: Snapshot, tips: tipping.Tips, document: JsonObject) -> ObjectId:
+    text = json.dumps(document, ensure_ascii=True, sort_keys=True, indent=1).encode() + b"\n"
+    entries = [
+        ("40000", "tree", snapshot.tree),
+        ("100644", "run.json", room.put("blob", text)),
+    ]
+    if tips.named:
+        entries.append(("100644", "refs", room.put("blob", tipping.as_text(tips.named))))
+    if snapshot.staged is not None:
+        entries.append(("40000", "index", snapshot.staged))
+    folders: dict[str, list[tuple[str, str, ObjectId]]] = {
+        "conflicts": _numbered(room, [(mode, name, oid) for name, oid, mode in snapshot.unmerged]),
+        "submodules": _numbered(room, [("40000", name, oid) for name, oid in snapshot.submodules.items()]),
+        "objects": [(mode, name, oid) for name, (mode, oid) in tips.loose.items()],
+        "tags": [("100644", name, room.put("blob", data)) for name, data in tips.tags.items()],
+    }
+    for name, content in folders.items():
+        if content:
+            entries.append(("40000", name, _tree(room, content)))
+    return _tree(room, entries)
+
+
+def _numbered(room: Scratch, content: list[tuple[str, str, ObjectId]]) -> list[tuple[str, str, ObjectId]]:
+    """Returns entries named by number, and a file `names` that says which path each stands for."""
+    if not content:
+        return []
+    listing = "".join(f"{number}\0{name}\0" for number, (_, name, _) in enumerate(content))
+    listed = room.put("blob", listing.encode("utf-8", "surrogateescape"))
+    numbered = [(mode, str(number), oid) for number, (mode, _, oid) in enumerate(content)]
+    return [*numbered, ("100644", "names", listed)]
+
+
+def _tree(room: Scratch, entries: list[tuple[str, str, ObjectId]]) -> ObjectId:
+    ordered = sorted(entries, key=lambda entry: entry[1] + ("/" if entry[0] == "40000" else ""))
+    data = b"".join(f"{mode} {name}".encode() + b"\0" + bytes.fromhex(oid) for mode, name, oid in ordered)
+    return room.put("tree", data)
+
+
+def _message(number: int, label: str, tree: ObjectId) -> str:
+    title = " ".join(label.split()) or "checkpoint"
+    return f"{title}\n\nOrchestrator-Number: {number}\nOrchestrator-Tree: {tree}\n"
+
+
+def _parsed(run_id: RunId, text: str) -> Checkpoint | None:
+    commit, stamp, author, message = ([*text.split("\n", 3), "", "", ""])[:4]
+    facts = dict(_TRAILERS.findall(message))
+    if author != "orchestrator" or not facts.get("Number", "").isdigit() or "Tree" not in facts:
+        return None
+    return Checkpoint(
+        commit=ObjectId(commit.strip()),
+        tree=ObjectId(facts["Tree"]),
+        run_id=run_id,
+        number=int(facts["Number"]),
+        label=message.split("\n", 1)[0],
+        at=datetime.fromtimestamp(int(stamp), UTC),
+    )
+
+
+def _entry(checkpoint: Checkpoint) -> dict[str, str | int]:
+    return {
+        "number": checkpoint.number,
+        "commit": checkpoint.commit,
+        "tree": checkpoint.tree,
+        "label": checkpoint.label,
+        "at": checkpoint.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _entries(text: bytes) -> list[object]:
+    try:
+        found = json.loads(text)["checkpoints"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return found if isinstance(found, list) else []
