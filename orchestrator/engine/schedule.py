@@ -15,6 +15,7 @@ from orchestrator.model.run import (
     Run,
     RunStatus,
 )
+from orchestrator.model.run import Integrate as IntegrationWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +115,8 @@ class Finish:
     """Seal and complete the run."""
 
 
-Action = (
-    Rest
-    | Cancel
-    | Wait
-    | BeginPhase
-    | BeginAttempt
-    | SettleInterrupted
-    | RunStep
-    | Check
-    | Decide
-    | KeepPhase
-    | Integrate
-    | Finish
-)
+PhaseAction = BeginPhase | BeginAttempt | SettleInterrupted | RunStep | Check | Decide | KeepPhase
+Action = Rest | Cancel | Wait | Integrate | Finish | PhaseAction
 
 
 def next_action(state: RunState, now: datetime) -> Action:
@@ -182,13 +171,11 @@ def _next_in_attempt(state: RunState, phase: Phase, execution: Execution) -> Act
 
 
 def _is_integrated(run: Run) -> bool:
-    from orchestrator.model.run import Integrate as Wish
-
     progress = run.metadata.progress
     match run.metadata.options.integrate:
-        case Wish.NONE:
+        case IntegrationWish.NONE:
             return True
-        case Wish.BRANCH:
+        case IntegrationWish.BRANCH:
             return progress.branch is not None
-        case Wish.MERGE:
+        case IntegrationWish.MERGE:
             return progress.merged

@@ -25,6 +25,7 @@ class AgentRequest:
     timeout_s: float
     idle_timeout_s: float
     environment: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, str] = field(default_factory=dict)
 
 
 class Health(StrEnum):

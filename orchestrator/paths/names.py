@@ -3,6 +3,7 @@
 DIRECTORY = ".orchestrator"
 IGNORE = ".gitignore"
 LAYOUT = "layout.json"
+PLACE = "place.json"
 CONFIG = "workflow.yaml"
 LOCAL_CONFIG = "workflow.local.yaml"
 PROMPTS = "prompts"

@@ -1,0 +1,190 @@
+"""One attempt of a phase: its beginning, its checks, its verdict, and what an interruption leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.engine import verification
+from orchestrator.engine.budget import is_used_up
+from orchestrator.engine.keeping import existing_tree, keep
+from orchestrator.engine.schedule import BeginAttempt
+from orchestrator.engine.verdict import Evidence, reach_verdict
+from orchestrator.engine.work import Work
+from orchestrator.model.event import EventKind
+from orchestrator.model.run import (
+    Execution,
+    ExecutionProgress,
+    ExecutionStatus,
+    Phase,
+    PhaseStatus,
+    RunStatus,
+)
+from orchestrator.model.verdict import Decision, Verdict
+from orchestrator.process import leftovers
+
+
+def begin_phase(work: Work, phase: Phase) -> None:
+    """Starts a phase, or reopens one that failed, with all its retries."""
+    with work.context.state.transaction():
+        work.set_status(RunStatus.EXECUTING)
+        work.context.state.update_phase_status(work.run_id, phase.id, PhaseStatus.IN_PROGRESS, retries=0)
+
+
+def begin_attempt(work: Work, action: BeginAttempt) -> None:
+    """Starts an attempt; after an interruption it goes on behind the steps that were finished."""
+    state, before = work.context.state, action.before
+    with state.transaction():
+        work.set_status(RunStatus.EXECUTING)
+        execution = state.create_execution(work.run_id, action.phase.id, attempt=action.attempt)
+        if before is not None and before.status is ExecutionStatus.INTERRUPTED:
+            carried = ExecutionProgress(
+                steps_done=before.progress.steps_done, checkpoint=before.progress.checkpoint
+            )
+            state.set_execution_progress(execution.id, carried)
+
+
+def settle_interrupted(work: Work, execution: Execution) -> None:
+    """Ends what a dead owner left running, checkpoints the tree and closes the attempt as interrupted."""
+    end_leftovers(work, execution)
+    tree = existing_tree(work)
+    progress = execution.progress
+    if tree is not None:
+        checkpoint = keep(work, tree, f"interrupted attempt {execution.attempt}")
+        progress = replace(progress, checkpoint=checkpoint.commit, tree=checkpoint.tree)
+    with work.context.state.transaction():
+        work.context.state.set_execution_progress(execution.id, replace(progress, process=None))
+        work.context.state.fail_execution(execution.id, "its process died", interrupted=True)
+
+
+def end_leftovers(work: Work, execution: Execution) -> None:
+    """Kills the processes that carry this attempt's marker; a copied repository has other markers."""
+    leftovers.end_all(work.marker(execution.id), exact=True)
+
+
+def record_interruption(work: Work) -> None:
+    """Closes the attempt that a stop broke off, so that the next process need not find out."""
+    for execution in work.context.state.get_executions(work.run_id):
+        if execution.status is ExecutionStatus.RUNNING and execution.progress.process is not None:
+            settle_interrupted(work, execution)
+
+
+def check(work: Work, execution: Execution) -> None:
+    """Runs the checks on the tree the attempt left and records what they found.
+
+    Stopped in the middle it records nothing, and the checks run again when the run goes on.
+    """
+    tree = execution.progress.tree
+    conclusion: verification.Conclusion | None = verification.nothing_to_check()
+    if tree is not None:
+        end_leftovers(work, execution)
+        work.set_status(RunStatus.VERIFYING)
+        conclusion = verification.verify_attempt(work, execution, tree)
+    if conclusion is not None:
+        _conclude_check(work, execution, conclusion)
+
+
+def _conclude_check(work: Work, execution: Execution, conclusion: verification.Conclusion) -> None:
+    state = work.context.state
+    progress = replace(
+        execution.progress,
+        checked=True,
+        indeterminate=conclusion.indeterminate,
+        unverified=conclusion.unverified,
+        over=conclusion.over,
+        broken=conclusion.broken,
+        receipts=tuple((r.tree, r.check, r.environment, r.tests_run) for r in conclusion.receipts),
+    )
+    with state.transaction():
+        state.add_findings(execution, conclusion.findings)
+        state.resolve_findings_absent_from(execution, conclusion.identities)
+        state.set_execution_progress(execution.id, progress)
+        for note in conclusion.notes:
+            work.note(note)
+
+
+def decide(work: Work, phase: Phase, execution: Execution) -> None:
+    """Reaches the verdict on a checked attempt and records everything that follows from it at once."""
+    verdict = reach_verdict(_evidence(work, phase, execution))
+    state = work.context.state
+    with state.transaction():
+        state.record_event(
+            work.run_id,
+            EventKind.VERDICT_REACHED,
+            {"phase": phase.id, "decision": verdict.decision, "reasons": list(verdict.reasons)},
+        )
+        match verdict.decision:
+            case Decision.PROCEED:
+                state.complete_execution(execution.id)
+            case Decision.RETRY:
+                _retry(work, phase, execution, verdict)
+            case Decision.ASK:
+                _ask(work, phase, execution, verdict)
+            case Decision.ABORT:
+                _abort(work, phase, execution, verdict)
+
+
+def _evidence(work: Work, phase: Phase, execution: Execution) -> Evidence:
+    progress = execution.progress
+    return Evidence(
+        over=progress.over,
+        broken=progress.broken,
+        agent_failure=progress.agent_failure,
+        retries=phase.retries,
+        max_retries=_max_retries(work, phase, execution),
+        can_learn=progress.changed or _takes_prompts(work),
+        out_of_time=is_used_up(work),
+    )
+
+
+def _retry(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> None:
+    state = work.context.state
+    state.fail_execution(execution.id, _sentence(verdict))
+    state.update_phase_status(work.run_id, phase.id, PhaseStatus.IN_PROGRESS, retries=phase.retries + 1)
+    if execution.progress.agent_failure is not None:
+        delay_s = work.config.execution.retry_backoff_s * 2**phase.retries
+        wake_at = datetime.now(UTC) + timedelta(seconds=delay_s)
+        reason = f"another try after {execution.progress.agent_failure}"
+        work.update_progress(lambda p: replace(p, wake_at=wake_at, waiting_for=reason))
+
+
+def _ask(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> None:
+    state = work.context.state
+    state.fail_execution(execution.id, _sentence(verdict))
+    work.ask_person(
+        phase.id, _sentence(verdict), f"Give it more time: orchestrator resume {work.run_id} --max-time S"
+    )
+    progress = replace(work.run.metadata.progress, waiting_for="more time", wake_at=None)
+    state.update_run_status(work.run_id, RunStatus.WAITING, progress=progress)
+
+
+def _abort(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> None:
+    state = work.context.state
+    state.fail_execution(execution.id, _sentence(verdict))
+    state.update_phase_status(work.run_id, phase.id, PhaseStatus.FAILED)
+    work.ask_person(
+        phase.id,
+        _sentence(verdict),
+        f"Look at the findings (orchestrator findings {work.run_id}), then: orchestrator resume {work.run_id}",
+    )
+    exit_status = 1 if execution.progress.over else 3
+    progress = replace(work.run.metadata.progress, error=_sentence(verdict), exit_status=exit_status)
+    state.update_run_status(work.run_id, RunStatus.FAILED, progress=progress)
+    work.record_finish(RunStatus.FAILED, exit_status)
+
+
+def _sentence(verdict: Verdict) -> str:
+    return " ".join(verdict.reasons)
+
+
+def _takes_prompts(work: Work) -> bool:
+    return any(work.agent(step).takes_prompt for step in work.steps)
+
+
+def _max_retries(work: Work, phase: Phase, execution: Execution) -> int:
+    """Returns how often an attempt like this is repeated: a step that failed may set its own limit."""
+    progress = execution.progress
+    if progress.agent_failure is None:
+        return phase.max_retries
+    own = work.steps[progress.steps_done - 1].retries
+    return phase.max_retries if own is None else own

@@ -1,0 +1,46 @@
+"""What the engine works with: adapters and rooms chosen by the workspace, handed in once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.config.schema import Config
+from orchestrator.discovery import Located
+from orchestrator.fs.disk import Disk
+from orchestrator.model.run import RunOptions
+from orchestrator.paths import OrchestratorPaths
+from orchestrator.ports import Agent
+from orchestrator.repo.checkpoint import Checkpoints
+from orchestrator.repo.repository import Repository
+from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.state.manager import StateManager
+
+
+class AgentFactory(Protocol):
+    """Makes agents; the engine knows none. Implementations: `workspace.configured_agent`, tests' scripted ones."""
+
+    def __call__(self, name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
+        """Returns the agent of a step by its name; None stands for the first one found on PATH.
+
+        Raises:
+            Refused: unknown, or not installed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables."""
+
+    paths: OrchestratorPaths
+    located: Located
+    disk: Disk
+    state: StateManager
+    repository: Repository
+    trees: IsolatedTrees
+    checkpoints: Checkpoints
+    agents: AgentFactory
+    environment: Mapping[str, str]
+    repo_id: str

@@ -1,0 +1,124 @@
+"""Keeps a run's tree and papers: checkpoints, the tree itself, artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.engine.work import TREE, Work
+from orchestrator.errors import OrchestratorError
+from orchestrator.model.event import EventKind
+from orchestrator.model.ids import ObjectId, PhaseId
+from orchestrator.model.json import JsonObject
+from orchestrator.model.record import Checkpoint
+from orchestrator.model.run import Execution, RunStatus
+from orchestrator.repo.stacking import fill
+from orchestrator.repo.trees import IsolatedTree
+from orchestrator.verify.bring import files_to_bring
+
+
+def open_tree(work: Work) -> IsolatedTree:
+    """Returns the run's tree, made anew from its last checkpoint when it is gone."""
+    existing = existing_tree(work)
+    if existing is not None:
+        return existing
+    metadata = work.run.metadata
+    tree = work.context.trees.create(work.run_id, TREE, metadata.progress.result or metadata.origin.base)
+    newest = latest_checkpoint(work)
+    if newest is not None:
+        fill(tree, newest.tree)
+    return tree
+
+
+def existing_tree(work: Work) -> IsolatedTree | None:
+    """Returns the run's tree as it stands, None when it was never made or is gone."""
+    ready = any(tree.name == TREE for tree in work.context.trees.list(work.run_id))
+    return work.context.trees.open(work.run_id, TREE) if ready else None
+
+
+def latest_checkpoint(work: Work) -> Checkpoint | None:
+    """Returns the newest checkpoint that the refs hold, None when there is none yet."""
+    newest = work.context.checkpoints.list_checkpoints(work.run_id)
+    return newest[0] if newest else None
+
+
+def keep(work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None = None) -> Checkpoint:
+    """Keeps the tree and the run's state as git objects and records it; durable when it returns.
+
+    `status` is what the document says of the run instead of what is recorded, for the last checkpoint.
+    """
+    checkpoint = _take(work, tree, label, document(work, status))
+    with work.context.state.transaction():
+        work.update_progress(lambda progress: replace(progress, checkpoint=checkpoint.commit))
+        work.context.state.record_event(
+            work.run_id,
+            EventKind.CHECKPOINT_CREATED,
+            {"commit": checkpoint.commit, "tree": checkpoint.tree, "label": label},
+        )
+    return checkpoint
+
+
+def document(work: Work, status: RunStatus | None = None) -> JsonObject:
+    """Returns what `doctor --recover` needs to rebuild this run."""
+    summary = {**work.context.state.export_run_summary(work.run_id), "repo_id": work.context.repo_id}
+    run = summary["run"]
+    if status is not None and isinstance(run, dict):
+        summary["run"] = {**run, "status": status.value}
+    return summary
+
+
+def save_lost_work(work: Work) -> None:
+    """Writes the tree to the refs when the database is gone, with the papers of the checkpoint before."""
+    with suppress(OrchestratorError, OSError):
+        tree = existing_tree(work)
+        newest = latest_checkpoint(work)
+        if tree is not None and newest is not None:
+            papers = work.context.checkpoints.read_document(newest.commit)
+            _take(work, tree, "state lost", papers)
+
+
+def tree_before(work: Work, execution: Execution) -> ObjectId:
+    """Returns the git tree that an attempt began with."""
+    earlier = [
+        e.progress.tree
+        for e in work.context.state.get_executions(work.run_id)
+        if e.progress.tree is not None and e.id != execution.id
+    ]
+    if execution.progress.tree is not None:
+        return execution.progress.tree
+    return earlier[-1] if earlier else work.context.repository.tree_of(work.run.metadata.origin.base)
+
+
+def keep_artifact(work: Work, path: Path, phase_id: PhaseId | None, kind: str) -> None:
+    """Records a file under `artifacts/` with its size and hash; a missing one is not recorded."""
+    if not path.is_file():
+        return
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    work.context.state.add_artifact(
+        work.run_id,
+        phase_id,
+        name=path.name,
+        path=os.path.relpath(path, work.context.paths.artifacts_dir),
+        type=kind,
+        size_bytes=path.stat().st_size,
+        hash=digest.hexdigest(),
+    )
+
+
+def _take(work: Work, tree: IsolatedTree, label: str, papers: JsonObject) -> Checkpoint:
+    trees = work.config.worktrees
+    return work.context.checkpoints.take(
+        tree,
+        run_id=work.run_id,
+        document=papers,
+        label=label,
+        include=trees.checkpoint_include,
+        brought=files_to_bring(work.context.repository, trees.bring),
+        report=work.note,
+    )

@@ -1,0 +1,204 @@
+"""Works on a run on this machine: look at the state, do the next thing, record it, look again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import assert_never
+
+from orchestrator.engine import attempt, integration, schedule
+from orchestrator.engine.context import EngineContext
+from orchestrator.engine.keeping import save_lost_work
+from orchestrator.engine.stepping import run_step
+from orchestrator.engine.work import Work, load_state, open_work
+from orchestrator.errors import StateLost
+from orchestrator.fs.lock import FileLock
+from orchestrator.fs.probe import Holder, probe
+from orchestrator.model.event import EventKind
+from orchestrator.model.ids import RunId
+from orchestrator.model.run import ENDED_RUN, ExecutionStatus, PhaseStatus, Run, RunStatus
+from orchestrator.repo.fingerprint import Fingerprint, differences
+
+SHORT_WAIT_S = 60.0
+"""Longer waits are stored and the process ends, so that no machine is kept awake. Source: DESIGN.md section 7."""
+_POLL_S = 0.2
+
+Stop = Callable[[], bool]
+
+
+def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = False) -> Run:
+    """Works on a run until it rests (completed, failed, cancelled, waiting) or `stop` turns true, and returns it.
+
+    A stop ends the agent, checkpoints what it left and leaves the run resumable. A crash at any moment leaves
+    the same: the next call goes on from the recorded state. With `wait` a waiting run is waited for here.
+
+    Raises:
+        Locked: another process works on this run.
+        StateLost: `.orchestrator/` was removed meanwhile; the last checkpoint was written to the refs.
+    """
+    lock = FileLock(
+        context.paths.run_lock(run_id), what=f"run {run_id}", command=f"orchestrator run {run_id}"
+    )
+    lock.acquire(timeout_s=1.0)
+    try:
+        context.state.watch(str(context.paths.run_lock(run_id)))
+        return _work_locked(open_work(context, run_id, stop), wait=wait)
+    finally:
+        lock.release()
+
+
+def _work_locked(work: Work, *, wait: bool) -> Run:
+    before = work.context.repository.fingerprint()
+    try:
+        while not work.stop():
+            state = load_state(work)
+            action = schedule.next_action(state, datetime.now(UTC))
+            if isinstance(action, schedule.Rest):
+                break
+            if isinstance(action, schedule.Wait) and not _wait(work, action, wait=wait):
+                break
+            _perform(work, action)
+        if work.stop():
+            attempt.record_interruption(work)
+    except StateLost:
+        save_lost_work(work)
+        raise
+    _report_changes(work, before)
+    return work.run
+
+
+def _report_changes(work: Work, before: Fingerprint) -> None:
+    """Records what of the user's repository is no longer as it was when this work began."""
+    changed = differences(before, work.context.repository.fingerprint())
+    if changed:
+        work.context.state.record_event(
+            work.run_id, EventKind.FINGERPRINT_CHANGED, {"differences": list(changed)}
+        )
+
+
+def _perform(work: Work, action: schedule.Action) -> None:
+    match action:
+        case schedule.Rest() | schedule.Wait():
+            pass
+        case schedule.Cancel():
+            integration.cancel(work)
+        case schedule.Integrate():
+            integration.integrate(work)
+        case schedule.Finish():
+            integration.finish(work)
+        case _:
+            _perform_in_phase(work, action)
+
+
+def _perform_in_phase(work: Work, action: schedule.PhaseAction) -> None:
+    match action:
+        case schedule.BeginPhase():
+            attempt.begin_phase(work, action.phase)
+        case schedule.BeginAttempt():
+            attempt.begin_attempt(work, action)
+        case schedule.SettleInterrupted():
+            attempt.settle_interrupted(work, action.execution)
+        case schedule.RunStep():
+            run_step(work, action)
+        case schedule.Check():
+            attempt.check(work, action.execution)
+        case schedule.Decide():
+            attempt.decide(work, action.phase, action.execution)
+        case schedule.KeepPhase():
+            integration.keep_phase(work, action.phase, action.execution)
+        case _:
+            assert_never(action)
+
+
+def _wait(work: Work, action: schedule.Wait, *, wait: bool) -> bool:
+    """Returns whether the time was waited for here; otherwise the run now waits in the state."""
+    remaining_s = (action.until - datetime.now(UTC)).total_seconds()
+    if remaining_s > SHORT_WAIT_S and not wait:
+        run = work.context.state.get_run(work.run_id)
+        if run.status is not RunStatus.WAITING:
+            work.context.state.update_run_status(work.run_id, RunStatus.WAITING)
+        return False
+    while not work.halted() and datetime.now(UTC) < action.until:
+        time.sleep(_POLL_S)
+    work.update_progress(lambda progress: replace(progress, wake_at=None, waiting_for=None))
+    work.set_status(RunStatus.EXECUTING)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """What `resume` will do, in sentences: what is done already, what is repeated, and why it stopped."""
+
+    skipped: tuple[str, ...]
+    repeated: tuple[str, ...]
+    reason: str
+
+
+def resumption(context: EngineContext, run: Run) -> Resumption:
+    """Returns what resuming a run means; changes nothing."""
+    phases = context.state.get_phases_for_run(run.id)
+    executions = context.state.get_executions(run.id)
+    skipped = tuple(f"phase {p.id} ({p.plan.name})" for p in phases if p.status is PhaseStatus.COMPLETED)
+    repeated = []
+    for execution in executions:
+        if execution.status is ExecutionStatus.RUNNING:
+            done = execution.progress.steps_done
+            detail = f"continues after step {done}" if done else "starts again in the same tree"
+            repeated.append(f"phase {execution.phase_id}, attempt {execution.attempt}: {detail}")
+    repeated += [
+        f"phase {p.id} ({p.plan.name}): tried again" for p in phases if p.status is PhaseStatus.FAILED
+    ]
+    return Resumption(skipped, tuple(repeated), _why(run))
+
+
+def _why(run: Run) -> str:
+    progress = run.metadata.progress
+    match run.status:
+        case RunStatus.FAILED:
+            return f"it failed: {progress.error or 'no reason was recorded'}"
+        case RunStatus.WAITING:
+            return f"it waits for {progress.waiting_for or 'you'}"
+        case RunStatus.CANCELLED:
+            return "it was cancelled"
+        case _:
+            return "it was interrupted"
+
+
+def prepare_resume(context: EngineContext, run: Run) -> None:
+    """Makes a failed, cancelled or waiting run workable again; an interrupted one is left as it is."""
+    if run.status in (RunStatus.FAILED, RunStatus.WAITING):
+        progress = replace(
+            run.metadata.progress, wake_at=None, waiting_for=None, error=None, exit_status=None
+        )
+        context.state.update_run_status(run.id, RunStatus.EXECUTING, progress=progress)
+    context.state.record_event(run.id, EventKind.RUN_RESUMED, {"reason": _why(run)})
+
+
+def resumable(context: EngineContext) -> tuple[Run, ...]:
+    """Returns the runs that can go on and that no process works on: interrupted, failed or waiting; newest first."""
+    idle = []
+    for run in context.state.list_runs():
+        if run.status in ENDED_RUN and run.status is not RunStatus.FAILED:
+            continue
+        if is_alive(context, run.id) is None:
+            idle.append(run)
+    return tuple(idle)
+
+
+def due(context: EngineContext, now: datetime) -> tuple[Run, ...]:
+    """Returns the waiting runs whose time has come, oldest wake-up first."""
+    waiting = [run for run in context.state.list_runs(status=RunStatus.WAITING)]
+    ripe = [(run.metadata.progress.wake_at, run) for run in waiting]
+    return tuple(
+        run
+        for at, run in sorted(
+            ((at, run) for at, run in ripe if at is not None and at <= now), key=lambda pair: pair[0]
+        )
+    )
+
+
+def is_alive(context: EngineContext, run_id: RunId) -> Holder | None:
+    """Returns the process that works on a run, None when there is none; takes no lock that lasts."""
+    return probe(str(context.paths.run_lock(run_id)))

@@ -1,0 +1,238 @@
+"""Starts a run: checks everything that could stand in its way, shows what will be done, writes it down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from orchestrator.config.frozen import freeze
+from orchestrator.config.schema import Config, Thresholds
+from orchestrator.engine.context import EngineContext
+from orchestrator.engine.verification import check_lines
+from orchestrator.engine.workflow import PlannedStep, planned_steps
+from orchestrator.errors import Refused
+from orchestrator.model.event import EventKind
+from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
+from orchestrator.model.plan import Plan, single_phase
+from orchestrator.model.run import Integrate, Run, RunMetadata, RunOptions, RunOrigin, RunStatus
+from orchestrator.paths import names
+from orchestrator.repo.repository import Head
+
+NESTED_MARK = "ORCHESTRATOR_EXECUTION"
+"""The variable by which an agent's process tree is known; a run inside it is refused."""
+MAX_TASK_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asked for. `trusted` tells that what the repository supplies may run."""
+
+    task: str
+    run_id: RunId | None
+    plan: Plan | None
+    base: str | None
+    include_changes: bool
+    options: RunOptions
+    config: Config
+    workflow_yaml: bytes | None
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewStep:
+    """A step as the first screen shows it."""
+
+    agent: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would do, in words and values; nothing has been changed to find out."""
+
+    run_id: RunId
+    plan: Plan
+    steps: tuple[PreviewStep, ...]
+    base: ObjectId
+    base_name: str
+    base_branch: str | None
+    branch: str | None
+    checks: tuple[str, ...]
+    gates: tuple[str, ...]
+    isolation: str
+    limits: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def preview(context: EngineContext, request: RunRequest) -> Preview:
+    """Returns what a run would do; changes nothing.
+
+    Raises:
+        Refused: the task, the base, an agent, the identity, the run id, the branch, the trust or the state
+            of the checkout does not allow it.
+    """
+    _check_task(request.task)
+    _check_place(context)
+    steps = planned_steps(request.config, request.options)
+    agents = tuple(_previewed(context, request, step) for step in steps)
+    head = context.repository.head()
+    base = _base(context, request, head)
+    run_id = request.run_id or new_run_id()
+    _check_free(context, run_id, request.options)
+    context.repository.identity()
+    branch = None if request.options.integrate is Integrate.NONE else f"{names.BRANCHES}{run_id}"
+    return Preview(
+        run_id=run_id,
+        plan=request.plan or single_phase(request.task),
+        steps=agents,
+        base=base,
+        base_name=request.base or _short(head.branch) or base[:12],
+        base_branch=_target_branch(context, request, head),
+        branch=branch,
+        checks=check_lines(request.config),
+        gates=_gates(request.config.thresholds, request.options),
+        isolation=f"{context.trees.root}/{run_id}/main (a repository of its own; yours is not touched)",
+        limits=_limits(request),
+        warnings=_warnings(context, request),
+    )
+
+
+def start_run(context: EngineContext, request: RunRequest, shown: Preview) -> Run:
+    """Writes the run and its phases down, so that `work` can begin; durable when it returns.
+
+    With `include_changes` the base is a checkpoint of the user's tree; their index and tree stay as they are.
+    """
+    base = shown.base
+    if request.include_changes:
+        base = context.checkpoints.checkpoint_user_tree(shown.run_id)
+    metadata = RunMetadata(
+        options=request.options,
+        origin=RunOrigin(base, shown.base_branch, str(context.repository.checkout), request.include_changes),
+        config=freeze(request.config),
+        trace_id=new_id("trace"),
+        workflow_yaml=_text(request.workflow_yaml),
+        trusted=request.trusted,
+    )
+    run = Run(shown.run_id, request.task, RunStatus.PLANNING, datetime.now(UTC), None, None, metadata)
+    state = context.state
+    with state.transaction():
+        state.create_run(run, shown.plan, request.config.execution.max_retries)
+        state.update_run_status(run.id, RunStatus.EXECUTING)
+        for warning in shown.warnings:
+            state.record_event(run.id, EventKind.RUN_STATUS, {"warning": warning})
+    return state.get_run(run.id)
+
+
+def _check_task(task: str) -> None:
+    if not task.strip():
+        raise Refused("The task is empty.", code="task-empty", hint='orchestrator run "what shall be done"')
+    if len(task) > MAX_TASK_CHARACTERS or "\0" in task:
+        raise Refused(
+            f"The task is longer than {MAX_TASK_CHARACTERS:,} characters or holds a NUL.",
+            code="task-invalid",
+            hint="Put long material into a file of the repository and name it in the task.",
+        )
+
+
+def _check_place(context: EngineContext) -> None:
+    if context.environment.get(NESTED_MARK):
+        raise Refused(
+            "This is an agent's own session: a run cannot start another run.",
+            code="nested-run",
+            hint="Leave the work to the run that started this agent.",
+        )
+    doing = context.repository.operation_in_progress()
+    if doing is not None:
+        raise Refused(
+            f"A {doing} is in progress in {context.repository.checkout}.",
+            code="operation-in-progress",
+            hint="Finish or abort it first; `git status` says how.",
+        )
+
+
+def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -> PreviewStep:
+    agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
+    return PreviewStep(agent.name, step.task.kind or "work on the task")
+
+
+def _base(context: EngineContext, request: RunRequest, head: Head) -> ObjectId:
+    if request.base is not None:
+        return context.repository.resolve(request.base)
+    if head.oid is None:
+        raise Refused(
+            "This repository has no commit yet, so there is nothing to start from.",
+            code="no-commit",
+            hint="Make the first one: git add -A && git commit",
+        )
+    return head.oid
+
+
+def _target_branch(context: EngineContext, request: RunRequest, head: Head) -> str | None:
+    """Returns the branch the result is meant for: the named base if it is one, else where the user stands."""
+    if request.base is None:
+        return head.branch
+    named = f"refs/heads/{request.base}"
+    return named if context.repository.read_ref(named) is not None else None
+
+
+def _check_free(context: EngineContext, run_id: RunId, options: RunOptions) -> None:
+    taken = any(run.id == run_id for run in context.state.list_runs())
+    if taken or context.repository.read_ref(names.RUN_REFS + run_id) is not None:
+        raise Refused(
+            f"The run id {run_id} is taken.",
+            code="run-id-taken",
+            hint=f"Choose another, or go on with it: orchestrator resume {run_id}",
+        )
+    branch = names.BRANCHES + run_id
+    if context.repository.read_ref(branch) is not None:
+        raise Refused(
+            f"The branch {_short(branch)} exists already.",
+            code="branch-taken",
+            hint="Choose another --run-id, or rename that branch.",
+        )
+
+
+def _gates(thresholds: Thresholds, options: RunOptions) -> tuple[str, ...]:
+    if options.require_clean:
+        return ("every check passes with no finding at all, old ones included",)
+    which = "new" if thresholds.scope == "new" else "all"
+    limits = (
+        ("major", thresholds.max_major, "fail"),
+        ("medium", thresholds.max_medium, thresholds.on_medium),
+        ("minor", thresholds.max_minor, "fail"),
+    )
+    return tuple(
+        f"at most {limit} {name} findings ({which}{'; more only warn' if effect == 'warn' else ''})"
+        for name, limit, effect in limits
+        if limit is not None
+    )
+
+
+def _limits(request: RunRequest) -> tuple[str, ...]:
+    execution = request.config.execution
+    lines = [
+        f"{execution.max_retries} retries",
+        f"{execution.timeout_s:g} s a step, {execution.idle_timeout_s:g} s of silence",
+    ]
+    if request.options.max_time_s is not None:
+        lines.append(f"{request.options.max_time_s:g} s in all")
+    return tuple(lines)
+
+
+def _warnings(context: EngineContext, request: RunRequest) -> tuple[str, ...]:
+    warnings = []
+    if not check_lines(request.config):
+        warnings.append("No check is configured: the result will be unverified.")
+    if not request.include_changes and context.repository.is_dirty():
+        warnings.append(
+            "Your uncommitted changes are not part of this run; --include-changes starts from them."
+        )
+    return tuple(warnings)
+
+
+def _short(branch: str | None) -> str | None:
+    return branch.removeprefix("refs/heads/") if branch is not None else None
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,208 @@
+"""One step of an attempt: an agent works in the run's tree, and what it leaves is checkpointed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from orchestrator.engine.budget import remaining_s
+from orchestrator.engine.keeping import keep, keep_artifact, open_tree, tree_before
+from orchestrator.engine.prompts import step_prompt
+from orchestrator.engine.schedule import RunStep
+from orchestrator.engine.verification import make_tree_ready
+from orchestrator.engine.work import Work
+from orchestrator.engine.workflow import PlannedStep
+from orchestrator.model.agent import (
+    AgentEvent,
+    AgentRequest,
+    Ending,
+    Finished,
+    Said,
+    Spent,
+    Started,
+    UsedTool,
+)
+from orchestrator.model.event import EventKind
+from orchestrator.model.finding import Finding
+from orchestrator.model.json import Json
+from orchestrator.model.run import Execution, ExecutionProgress, Usage
+from orchestrator.ports import Agent
+from orchestrator.repo.trees import IsolatedTree
+
+Number = TypeVar("Number", int, float)
+
+_FAILURE = {
+    Ending.DEADLINE: "the agent ran out of time",
+    Ending.IDLE: "the agent was silent for too long",
+    Ending.FAILED: "the agent failed",
+    Ending.DENIED: "the agent was denied what it needed",
+}
+
+
+def run_step(work: Work, action: RunStep) -> None:
+    """Runs one step and records its end with the checkpoint of what it left, in that order.
+
+    When the work must stop meanwhile, the agent is ended and the step stays open, so that it is settled as
+    interrupted. A crash leaves the recorded process and the tree; `attempt.settle_interrupted` keeps both.
+    """
+    step = work.steps[action.index]
+    agent = work.agent(step)
+    tree = open_tree(work)
+    _start(work, action, step, agent)
+    problem = make_tree_ready(work, tree, action.execution)
+    if work.halted():
+        return
+    if problem is None:
+        finished = _let_agent_work(work, action, step, agent, tree)
+    else:
+        finished = Finished(Ending.FAILED, None, problem, Usage())
+    if finished.ending is Ending.CANCELLED:
+        return
+    failure = _failure(finished)
+    if failure is not None and step.optional:
+        work.note(f"Optional step {action.index + 1} ({agent.name}) was skipped over: {failure}.")
+        failure = None
+    _record_end(work, action, tree, finished, failure)
+
+
+def _start(work: Work, action: RunStep, step: PlannedStep, agent: Agent) -> None:
+    work.context.state.record_event(
+        work.run_id,
+        EventKind.STEP_STARTED,
+        {
+            "phase": action.phase.id,
+            "step": action.index + 1,
+            "steps": len(work.steps),
+            "agent": agent.name,
+            "task": step.task.kind,
+            "attempt": action.execution.attempt,
+        },
+    )
+
+
+def _let_agent_work(
+    work: Work, action: RunStep, step: PlannedStep, agent: Agent, tree: IsolatedTree
+) -> Finished:
+    request = AgentRequest(
+        prompt=_prompt(work, action, step),
+        transcript=os.fspath(_transcript(work, action)),
+        marker=work.marker(action.execution.id),
+        timeout_s=min(step.timeout_s, remaining_s(work)),
+        idle_timeout_s=step.idle_timeout_s,
+        environment=work.context.environment,
+        added={**tree.environment(), "ORCHESTRATOR_RUN": work.run_id},
+    )
+    finished: Finished | None = None
+    for event in agent.run(request, worktree=tree.path, cancelled=work.halted):
+        _record(work, action.execution, event)
+        if isinstance(event, Finished):
+            finished = event
+    assert finished is not None, f"agent {agent.name} ended without a Finished event"
+    return finished
+
+
+def _transcript(work: Work, action: RunStep) -> Path:
+    directory = work.context.paths.run_artifacts_dir(work.run_id)
+    work.context.disk.make_dir(directory)
+    return directory / f"{action.execution.id}-step-{action.index + 1}.log"
+
+
+def _prompt(work: Work, action: RunStep, step: PlannedStep) -> str:
+    executions = work.context.state.get_executions(work.run_id, action.phase.id)
+    before = [e for e in executions if e.attempt < action.execution.attempt]
+    return step_prompt(
+        task=work.run.task,
+        phase=action.phase,
+        step=step.task,
+        attempt=action.execution.attempt,
+        resumed=bool(before) and before[-1].status == "interrupted",
+        findings=_open_findings(work),
+    )
+
+
+def _open_findings(work: Work) -> tuple[Finding, ...]:
+    recorded = work.context.state.get_findings(work.run_id, unresolved_only=True)
+    strict = work.run.metadata.options.require_clean
+    unique = {r.finding.identity: r.finding for r in recorded if r.is_new or strict}
+    return tuple(unique.values())
+
+
+def _record(work: Work, execution: Execution, event: AgentEvent) -> None:
+    state = work.context.state
+    match event:
+        case Started(process):
+            state.set_execution_progress(execution.id, replace(execution.progress, process=process))
+        case Said(text):
+            state.record_event(work.run_id, EventKind.AGENT_SAID, {"text": text})
+        case UsedTool(tool, detail):
+            state.record_event(work.run_id, EventKind.AGENT_TOOL, {"tool": tool, "detail": detail})
+        case Spent(usage) | Finished(usage=usage):
+            state.record_event(
+                work.run_id,
+                EventKind.AGENT_USAGE,
+                {
+                    "input_tokens": usage.input_tokens,
+                    "output_tokens": usage.output_tokens,
+                    "cost_usd": usage.cost_usd,
+                    "cpu_s": usage.cpu_s,
+                    "wall_s": usage.wall_s,
+                    "peak_memory_bytes": usage.peak_memory_bytes,
+                },
+            )
+
+
+def _failure(finished: Finished) -> str | None:
+    sentence = _FAILURE.get(finished.ending)
+    if sentence is None:
+        return None
+    detail = finished.detail.strip().splitlines()
+    return f"{sentence} ({detail[-1][:200]})" if detail else sentence
+
+
+def _record_end(
+    work: Work, action: RunStep, tree: IsolatedTree, finished: Finished, failure: str | None
+) -> None:
+    execution = action.execution
+    label = f"{action.phase.id} attempt {execution.attempt} step {action.index + 1}"
+    checkpoint = keep(work, tree, label)
+    before = execution.progress
+    progress = ExecutionProgress(
+        steps_done=before.steps_done + 1,
+        checkpoint=checkpoint.commit,
+        tree=checkpoint.tree,
+        changed=before.changed or checkpoint.tree != tree_before(work, execution),
+        agent_failure=failure,
+        usage=add_usage(before.usage, finished.usage),
+    )
+    data: dict[str, Json] = {
+        "phase": action.phase.id,
+        "step": action.index + 1,
+        "ending": finished.ending,
+        "exit_status": finished.exit_status,
+        "failure": failure,
+    }
+    with work.context.state.transaction():
+        keep_artifact(work, _transcript(work, action), action.phase.id, "transcript")
+        work.context.state.set_execution_progress(
+            execution.id, progress, event=EventKind.STEP_FINISHED, data=data
+        )
+
+
+def add_usage(one: Usage, other: Usage) -> Usage:
+    """Returns both together; what neither metered stays unmetered."""
+    return Usage(
+        input_tokens=_sum(one.input_tokens, other.input_tokens),
+        output_tokens=_sum(one.output_tokens, other.output_tokens),
+        cost_usd=_sum(one.cost_usd, other.cost_usd),
+        cpu_s=one.cpu_s + other.cpu_s,
+        wall_s=one.wall_s + other.wall_s,
+        peak_memory_bytes=max(one.peak_memory_bytes, other.peak_memory_bytes),
+    )
+
+
+def _sum(one: Number | None, other: Number | None) -> Number | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other

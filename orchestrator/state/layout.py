@@ -1,0 +1,197 @@
+"""Whose `.orchestrator/` is, and how it is made; `layout.json` is written last and is the mark of ownership.
+
+Reading uses the standard library alone, because `status` asks on every call.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.errors import Refused
+from orchestrator.fs.disk import TEMP_PREFIX, Disk
+from orchestrator.paths import OrchestratorPaths, names
+
+LAYOUT_VERSION = 1
+TOOL = "orchestrator"
+
+IGNORE_TEXT = """\
+# Everything here stays out of git except what is meant to be shared.
+/*
+!/.gitignore
+!/layout.json
+!/workflow.yaml
+!/prompts/
+!/layouts/
+"""
+PRIVATE_IGNORE_TEXT = "# Made by `orchestrator init --private`: nothing here is shared.\n*\n"
+
+_DIRECTORIES = (
+    names.CHECKPOINTS,
+    names.ARTIFACTS,
+    names.WORKTREES,
+    names.LOCKS,
+    names.LOGS,
+    names.TMP,
+    names.BACKUPS,
+)
+
+
+class Ownership(StrEnum):
+    """Whose directory it is, by what it holds. Source: DESIGN.md section 4, Ownership."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    CLONE = "clone"
+    FOREIGN = "foreign"
+    NEWER = "newer"
+    UNSAFE = "unsafe"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What `layout.json` says: `repo_id` is 32 random hexadecimal digits made at `init`."""
+
+    repo_id: str
+    layout_version: int
+
+
+def read_ownership(directory: str) -> Ownership:
+    """Returns whose `directory` is. Nothing is followed, created or changed."""
+    if os.path.islink(directory) or (os.path.lexists(directory) and not os.path.isdir(directory)):
+        return Ownership.UNSAFE
+    try:
+        entries = os.listdir(directory)
+    except FileNotFoundError:
+        return Ownership.ABSENT
+    except OSError:
+        return Ownership.FOREIGN
+    layout = _read_layout(os.path.join(directory, names.LAYOUT))
+    if layout is not None:
+        return Ownership.NEWER if layout.layout_version > LAYOUT_VERSION else Ownership.OURS
+    lasting = {entry for entry in entries if not entry.startswith(TEMP_PREFIX)}
+    if lasting <= names.COMMITTABLE or _unfinished(directory, lasting):
+        return Ownership.CLONE
+    return Ownership.FOREIGN
+
+
+def require_ours(paths: OrchestratorPaths) -> Layout:
+    """Returns the layout of an initialised `.orchestrator/`.
+
+    Raises:
+        Refused: `not-initialised`, `foreign-directory`, `layout-newer` or `unsafe-directory`.
+    """
+    directory = os.fspath(paths.orchestrator_dir)
+    ownership = read_ownership(directory)
+    if ownership is Ownership.OURS and os.path.isdir(paths.locks_dir):
+        layout = _read_layout(os.fspath(paths.layout_file))
+        if layout is not None:
+            return layout
+    if ownership in (Ownership.ABSENT, Ownership.CLONE, Ownership.OURS):
+        raise Refused(
+            f"{paths.base_dir} is not initialised for orchestrator yet.",
+            code="not-initialised",
+            hint="orchestrator init",
+        )
+    raise unusable(directory, ownership)
+
+
+def unusable(directory: str, ownership: Ownership) -> Refused:
+    """Returns the refusal of a directory that is not ours to use."""
+    if ownership is Ownership.NEWER:
+        return Refused(
+            f"{directory} was made by a newer version of orchestrator.",
+            code="layout-newer",
+            hint="Update orchestrator: pip install --upgrade orchestrator",
+        )
+    if ownership is Ownership.UNSAFE:
+        return Refused(
+            f"{directory} is a link or a file, not a directory.",
+            code="unsafe-directory",
+            hint="Move it away, then: orchestrator init",
+        )
+    return Refused(
+        f"{directory} belongs to something else: it holds no layout.json of ours.",
+        code="foreign-directory",
+        hint="Move it away if it is not needed, then: orchestrator init",
+    )
+
+
+def planned_names(*, with_workflow: bool) -> tuple[str, ...]:
+    """Returns what `create_layout` makes, relative to `.orchestrator/`, in its order."""
+    config = (names.CONFIG,) if with_workflow else ()
+    return (names.IGNORE, *(f"{name}/" for name in _DIRECTORIES), *config, names.LAYOUT)
+
+
+def create_layout(
+    paths: OrchestratorPaths, disk: Disk, *, private: bool, workflow_yaml: bytes | None
+) -> tuple[str, ...]:
+    """Makes what is missing of `.orchestrator/`, never overwriting, and returns the names made.
+
+    The ignore file comes first, so that nothing else can ever be committed by accident, and `layout.json`
+    last: a crash before it leaves a directory that the next `init` completes.
+
+    Raises:
+        Refused: the directory is foreign, newer, a link or a file.
+    """
+    directory = os.fspath(paths.orchestrator_dir)
+    ownership = read_ownership(directory)
+    if ownership not in (Ownership.ABSENT, Ownership.CLONE, Ownership.OURS):
+        raise unusable(directory, ownership)
+    made: list[str] = []
+    if ownership is Ownership.ABSENT:
+        disk.make_dir(paths.orchestrator_dir)
+    else:
+        disk.sweep_temp(paths.orchestrator_dir)
+    ignore = PRIVATE_IGNORE_TEXT if private else IGNORE_TEXT
+    _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
+    for name in _DIRECTORIES:
+        if not os.path.isdir(paths.orchestrator_dir / name):
+            disk.make_dir(paths.orchestrator_dir / name)
+            made.append(f"{name}/")
+    if workflow_yaml is not None:
+        _write_missing(disk, paths, names.CONFIG, workflow_yaml, made)
+    document = {"tool": TOOL, "layout_version": LAYOUT_VERSION, "repo_id": secrets.token_hex(16)}
+    _write_missing(disk, paths, names.LAYOUT, (json.dumps(document, indent=2) + "\n").encode(), made)
+    return tuple(made)
+
+
+def _unfinished(directory: str, entries: set[str]) -> bool:
+    """Returns whether a killed `init` left it: our ignore file, and directories of ours that are empty."""
+    try:
+        with open(os.path.join(directory, names.IGNORE), "rb") as file:
+            ours = file.read(4096).decode("utf-8", "replace") in (IGNORE_TEXT, PRIVATE_IGNORE_TEXT)
+        made = entries - names.COMMITTABLE
+        empty = all(not os.listdir(os.path.join(directory, entry)) for entry in made & set(_DIRECTORIES))
+    except OSError:
+        return False
+    return ours and empty and made <= set(_DIRECTORIES)
+
+
+def _write_missing(disk: Disk, paths: OrchestratorPaths, name: str, data: bytes, made: list[str]) -> None:
+    target = paths.orchestrator_dir / name
+    if not os.path.lexists(target):
+        disk.write(target, data, mode=0o644)
+        made.append(name)
+
+
+def _read_layout(path: str) -> Layout | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        text = file.read(65536)
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or document.get("tool") != TOOL:
+        return None
+    version, repo_id = document.get("layout_version"), document.get("repo_id")
+    if not isinstance(version, int) or not isinstance(repo_id, str):
+        return None
+    return Layout(repo_id=repo_id, layout_version=version)

@@ -1,0 +1,169 @@
+"""Opens what a command needs of one repository: paths, configuration, trust, state, adapters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from orchestrator.agents import registry
+from orchestrator.config.load import LoadedConfig, load
+from orchestrator.config.schema import Config
+from orchestrator.config.trust import (
+    RunnableCommand,
+    TrustStore,
+    describe,
+    repository_commands,
+    trust_key,
+    user_trust_directory,
+)
+from orchestrator.discovery import Located, locate
+from orchestrator.engine.context import EngineContext
+from orchestrator.engine.merging import settle_interrupted
+from orchestrator.errors import NotTrusted
+from orchestrator.fs.disk import Disk
+from orchestrator.model.json import Json
+from orchestrator.model.run import RunOptions
+from orchestrator.paths import OrchestratorPaths
+from orchestrator.ports import Agent
+from orchestrator.repo.checkpoint import Checkpoints
+from orchestrator.repo.repository import Repository
+from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.state.layout import Layout, require_ours
+from orchestrator.state.manager import StateManager
+from orchestrator.state.place import notice_place
+
+
+@dataclass(frozen=True, slots=True)
+class TrustView:
+    """Whether what this repository supplies may run, and what that is."""
+
+    trusted: bool
+    key: str
+    commands: tuple[RunnableCommand, ...]
+    filters: tuple[str, ...]
+    store: TrustStore
+
+    def require(self) -> None:
+        """Checks that nothing would run unapproved.
+
+        Raises:
+            NotTrusted: names each command.
+        """
+        if not self.trusted:
+            raise NotTrusted(tuple(describe(command) for command in self.commands) + self.filters)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One opened repository; `close` it, or use it as a context manager.
+
+    `notices` are sentences that the command shows on stderr: what was settled, moved, copied, or hinted at.
+    """
+
+    located: Located
+    paths: OrchestratorPaths
+    disk: Disk
+    layout: Layout
+    loaded: LoadedConfig
+    state: StateManager
+    repository: Repository
+    trust: TrustView
+    context: EngineContext
+    notices: tuple[str, ...]
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.state.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_workspace(
+    start: str,
+    *,
+    environment: Mapping[str, str],
+    flags: Mapping[str, Json] | None = None,
+    trust_now: bool = False,
+    writes: bool,
+) -> Workspace:
+    """Returns the workspace of the repository at or above `start`.
+
+    With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
+    changed and the state is opened for reading, also on a read-only file system.
+
+    Raises:
+        Refused: no repository, not initialised, foreign, newer, invalid configuration.
+        StateDamaged: the database cannot be read.
+    """
+    located = locate(start, dict(environment))
+    paths = OrchestratorPaths(Path(located.home))
+    layout = require_ours(paths)
+    loaded = load(
+        repository=Path(located.checkout),
+        state_root=paths.orchestrator_dir,
+        environment=environment,
+        flags=flags or {},
+    )
+    trust = view_trust(located, loaded, trust_now=trust_now)
+    repository = Repository(located, trusted=trust.trusted)
+    disk = Disk()
+    notices = [*loaded.hints]
+    state = StateManager.open(paths, create=True) if writes else StateManager.open_read_only(paths)
+    trees = IsolatedTrees(repository, _trees_root(paths, loaded.config))
+    context = EngineContext(
+        paths=paths,
+        located=located,
+        disk=disk,
+        state=state,
+        repository=repository,
+        trees=trees,
+        checkpoints=Checkpoints(repository, paths, trees),
+        agents=configured_agent,
+        environment=environment,
+        repo_id=layout.repo_id,
+    )
+    if writes:
+        notices += notice_place(paths, disk, located.checkout, repository.git_dir_identity)
+        notices += settle_interrupted(context)
+    return Workspace(located, paths, disk, layout, loaded, state, repository, trust, context, tuple(notices))
+
+
+def view_trust(located: Located, loaded: LoadedConfig, *, trust_now: bool = False) -> TrustView:
+    """Returns what the repository supplies that would run, and whether the user has approved exactly that."""
+    cautious = Repository(located, trusted=False)
+    filters = cautious.local_filters()
+    supplied = repository_commands(loaded)
+    key = trust_key(
+        loaded,
+        checkout_real_path=os.path.realpath(located.checkout),
+        git_dir_identity=cautious.git_dir_identity,
+        local_filters=filters,
+    )
+    store = TrustStore(user_trust_directory())
+    trusted = trust_now or (not supplied and not filters) or store.is_trusted(key)
+    return TrustView(trusted, key, supplied, filters, store)
+
+
+def configured_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
+    """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
+    if options.command is not None:
+        return registry.command_agent(options.command, limits=config.limits)
+    agent = registry.build(name or registry.pick_default(), config.agents, model=model, limits=config.limits)
+    registry.require(agent)
+    return agent
+
+
+def _trees_root(paths: OrchestratorPaths, config: Config) -> Path:
+    return Path(config.worktrees.root).expanduser() if config.worktrees.root else paths.worktrees_dir
