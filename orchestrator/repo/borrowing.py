@@ -166,7 +166,7 @@ def commit_of_tree(repository: Repository, tree: ObjectId) -> ObjectId:
         for part, value in (
             ("NAME", "orchestrator"),
             ("EMAIL", "orchestrator@localhost.invalid"),
-            ("DATE", "0 +0000"),
+            ("DATE", "@0 +0000"),
         )
     }
     done = repository.git.run(

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.errors import Refused
-from orchestrator.fs.disk import TEMP_PREFIX, Disk
+from orchestrator.fs.disk import Disk
+from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.paths import OrchestratorPaths, names
 
 LAYOUT_VERSION = 1
