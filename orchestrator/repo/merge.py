@@ -10,9 +10,10 @@ from pathlib import Path
 
 from orchestrator.errors import AnswerIsNo, Failed, GitFailed, NotTrusted, Refused
 from orchestrator.fs.disk import Disk
+from orchestrator.fs.failure import printable
 from orchestrator.model.ids import ObjectId
 from orchestrator.repo import hooks
-from orchestrator.repo.git import Git
+from orchestrator.repo.git import Git, split
 from orchestrator.repo.index_lock import index_locked
 from orchestrator.repo.journal import Journal, Move, identity_of, new_token
 from orchestrator.repo.move import perform
@@ -63,9 +64,9 @@ def simulate(repository: Repository, ours: ObjectId, theirs: ObjectId) -> MergeS
         mutates=True,
         network=True,
     )
-    if done.status not in (0, 1):
+    if done.status not in (0, 1) or not done.stdout:
         raise _not_simulated(done.status, done.stderr.decode("utf-8", "replace"))
-    tree, *paths = done.stdout.split(b"\0")[:-1] or [b""]
+    tree, *paths = split(done.stdout)
     if done.status == 0:
         return MergeSimulation(ObjectId(tree.decode("ascii").strip()), ())
     return MergeSimulation(None, tuple(os.fsdecode(path) for path in paths))
@@ -320,8 +321,7 @@ def _not_simulated(status: int, stderr: str) -> Failed:
 
 def _listed(paths: Sequence[str]) -> str:
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    shown = [path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for path in paths]
-    return ", ".join(shown[:_SHOWN]) + more
+    return ", ".join(printable(path) for path in paths[:_SHOWN]) + more
 
 
 def _short(branch: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from orchestrator.errors import GitFailed, OrchestratorError, Refused
 from orchestrator.fs.disk import Disk
+from orchestrator.fs.failure import printable
 from orchestrator.model.ids import ObjectId
 from orchestrator.repo.durable import sync_file, sync_paths
 from orchestrator.repo.git import Git
@@ -35,106 +36,113 @@ _KEEP_CACHE = (("core.untrackedCache", "keep"),)
 def perform(repository: Repository, move: Move, seal: Seal, record: Journal, reflog: str) -> Move:
     """Performs the move and returns it with everything known; durable when it returns.
 
-    Any error before the branch has moved takes everything back first; what could not be taken back is said in
-    the hint. The caller holds the lock that keeps other moves of ours out of this repository.
+    Any error before the branch has moved takes everything back first; what could not be taken back is
+    said in the hint. The caller holds the lock that keeps other moves of ours out of this repository.
 
     Raises:
         Locked: another git command holds the index.
         Refused: `dirty-tree`, files or the branch changed since they were looked at.
         Failed: what `seal` raises; GitFailed, DiskFailed.
     """
-    record(move.facts())
-    lock = IndexLock(repository.git_dir, move.token)
+    mover = _Mover(repository, move, record)
     try:
-        move = _lock(lock, move, record)
-        move = _move_files(repository, lock, move, record)
-        move = _seal(repository, lock, move, seal, record)
-        _move_branch(repository, move, reflog)
+        mover.lock()
+        mover.move_files()
+        mover.seal(seal)
+        mover.move_branch(reflog)
     except BaseException as error:
-        _take_back(repository, move, record, error)
+        mover.take_back(error)
         raise
-    finish(repository, lock, move)
-    return move
+    mover.finish()
+    return mover.move
 
 
-def finish(repository: Repository, lock: IndexLock, move: Move) -> None:
-    """Puts the new index in place and gives up the lock: what is left to do once the branch has moved."""
-    scratch = lock.scratch / "index"
-    if scratch.exists():
-        Disk().rename(scratch, repository.git_dir / "index")
-    lock.release(move.lock_inode)
+class _Mover:
+    """One move being performed; `move` is what was recorded last."""
 
-
-def _lock(lock: IndexLock, move: Move, record: Journal) -> Move:
-    move = move.model_copy(update={"lock_inode": lock.prepare()})
-    record(move.facts())
-    try:
-        lock.take()
-    except HardLinksMissing:
-        move = move.model_copy(update={"lock_inode": None})
+    def __init__(self, repository: Repository, move: Move, record: Journal) -> None:
+        self.move = move
+        self._repository = repository
+        self._record = record
+        self._lock = IndexLock(repository.git_dir, move.token)
+        self._index = self._lock.scratch / "index"
         record(move.facts())
-        lock.take_in_place()
-    return move
 
+    def _know(self, **facts: object) -> None:
+        self.move = self.move.model_copy(update=facts)
+        self._record(self.move.facts())
 
-def _move_files(repository: Repository, lock: IndexLock, move: Move, record: Journal) -> Move:
-    _require_unmoved(repository, move)
-    index = lock.scratch / "index"
-    digest = Disk().copy(repository.git_dir / "index", index)
-    move = move.model_copy(update={"index_sha256": digest})
-    record(move.facts())
-    git = dataclasses.replace(repository.git, index=index)
-    git.run("update-index", "-q", "--refresh", ok=(0, 1), mutates=True, settings=_KEEP_CACHE)
-    try:
-        git.run(
-            "read-tree", "-m", "-u", move.old, move.tree, mutates=True, settings=_KEEP_CACHE, network=True
-        )
-    except GitFailed as error:
-        raise _changed_meanwhile(error) from error
-    if git.text("write-tree") != move.tree:
-        raise _dirty("Something was staged in this very moment.")
-    sync_paths(repository.checkout, repository.changed_paths(move.old, move.tree))
-    return move
+    def lock(self) -> None:
+        """Takes the lock on the index."""
+        self._know(lock_inode=self._lock.prepare())
+        try:
+            self._lock.take()
+        except HardLinksMissing:
+            self._know(lock_inode=None)
+            self._lock.take_in_place()
 
+    def move_files(self) -> None:
+        """Brings the worktree, and an index of our own, to the new tree; durable."""
+        move = self.move
+        self._require_unmoved()
+        digest = Disk().copy(self._repository.git_dir / "index", self._index)
+        git = self._git()
+        if git.text("write-tree") != self._repository.tree_of(move.old):
+            # Asked before anything moves: what is staged could not be told from what hooks stage later.
+            raise _dirty("Something was staged in this very moment.")
+        self._know(index_sha256=digest)
+        git.run("update-index", "-q", "--refresh", ok=(0, 1), mutates=True, settings=_KEEP_CACHE)
+        words = ("read-tree", "-m", "-u", move.old, move.tree)
+        try:
+            git.run(*words, mutates=True, settings=_KEEP_CACHE, network=True)
+        except GitFailed as error:
+            raise _changed_meanwhile(error) from error
+        self._sync(move.old, move.tree)
 
-def _seal(repository: Repository, lock: IndexLock, move: Move, seal: Seal, record: Journal) -> Move:
-    index = lock.scratch / "index"
-    new = seal(dataclasses.replace(repository.git, index=index), lock.scratch)
-    tree = repository.tree_of(new)
-    if tree != move.tree:
-        sync_paths(repository.checkout, repository.changed_paths(move.tree, tree))
-    sync_file(index)
-    Disk().sync_dir(lock.scratch)
-    repository.sync_ref(move.branch)
-    move = move.model_copy(update={"new": new})
-    record(move.facts())
-    return move
+    def seal(self, seal: Seal) -> None:
+        """Lets the new commit be made and records it."""
+        new = seal(self._git(), self._lock.scratch)
+        tree = self._repository.tree_of(new)
+        if tree != self.move.tree:
+            self._sync(self.move.tree, tree)
+        sync_file(self._index)
+        Disk().sync_dir(self._lock.scratch)
+        self._repository.sync_ref(self.move.branch)
+        self._know(new=new)
 
+    def move_branch(self, reflog: str) -> None:
+        """Moves the branch by compare-and-swap: from here on the move has happened."""
+        move = self.move
+        self._require_unmoved()
+        assert move.new is not None
+        git, environment = with_users_programs(self._repository.git)
+        environment.update(self._repository.identity().environment())
+        git.run("update-ref", "-m", reflog, move.branch, move.new, move.old, env=environment, mutates=True)
+        self._repository.sync_ref(move.branch)
 
-def _move_branch(repository: Repository, move: Move, reflog: str) -> None:
-    _require_unmoved(repository, move)
-    assert move.new is not None
-    git, environment = with_users_programs(repository.git)
-    environment.update(repository.identity().environment())
-    git.run("update-ref", "-m", reflog, move.branch, move.new, move.old, env=environment, mutates=True)
-    repository.sync_ref(move.branch)
+    def finish(self) -> None:
+        """Puts the new index in place and gives up the lock."""
+        Disk().rename(self._index, self._repository.git_dir / "index")
+        self._lock.release(self.move.lock_inode)
 
+    def take_back(self, error: BaseException) -> None:
+        """Undoes what was done so far, and tells in the hint of `error` what the user changed meanwhile."""
+        with contextlib.suppress(OrchestratorError):  # the first error is the one to tell; `settle` goes on
+            settled = settle_move(self._repository, self.move, self._record)
+            if settled.left and isinstance(error, OrchestratorError):
+                paths = ", ".join(printable(path) for path in settled.left)
+                error.hint = f"These files were changed meanwhile and stay as they are: {paths}"
 
-def _require_unmoved(repository: Repository, move: Move) -> None:
-    head = repository.head()
-    if head.branch != move.branch or head.oid != move.old:
-        raise _dirty("The branch or HEAD was moved in this very moment.")
+    def _git(self) -> Git:
+        return dataclasses.replace(self._repository.git, index=self._index)
 
+    def _sync(self, before: ObjectId, after: ObjectId) -> None:
+        sync_paths(self._repository.checkout, self._repository.changed_paths(before, after))
 
-def _take_back(repository: Repository, move: Move, record: Journal, error: BaseException) -> None:
-    with contextlib.suppress(
-        OrchestratorError
-    ):  # the first error is the one to tell; the next command settles
-        settled = settle_move(repository, move, record)
-        if settled.outcome == "finished":
-            return
-        if settled.left and isinstance(error, OrchestratorError):
-            error.hint = "These files were changed meanwhile and stay as they are: " + ", ".join(settled.left)
+    def _require_unmoved(self) -> None:
+        head = self._repository.head()
+        if head.branch != self.move.branch or head.oid != self.move.old:
+            raise _dirty("The branch or HEAD was moved in this very moment.")
 
 
 def _changed_meanwhile(error: GitFailed) -> OrchestratorError:
