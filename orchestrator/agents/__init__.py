@@ -1,0 +1,1 @@
+"""Adapters that start coding agents and report what happens; they judge nothing."""

@@ -1,0 +1,50 @@
+"""Finds installed programs and asks them for their version; free, offline, and never from the repository."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+
+from orchestrator.agents.text import plain_text
+from orchestrator.errors import Failed
+from orchestrator.model.agent import AgentHealth, Health
+from orchestrator.process.spawn import run_captured
+
+PROBE_TIMEOUT_S = 10.0
+_MAX_VERSION = 200
+
+
+def find_program(name: str, environment: Mapping[str, str]) -> str | None:
+    """Returns the absolute path of a program on PATH, None when there is none.
+
+    Relative entries of PATH are passed over: they would find what a repository put there.
+    """
+    if os.sep in name:
+        return name if os.path.isabs(name) and shutil.which(name) else None
+    absolute = [
+        place for place in environment.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(place)
+    ]
+    return shutil.which(name, path=os.pathsep.join(absolute)) if absolute else None
+
+
+def ask_version(
+    path: str, environment: Mapping[str, str], *, timeout_s: float = PROBE_TIMEOUT_S
+) -> AgentHealth:
+    """Returns what `path --version` says, run outside of any repository; never raises.
+
+    `broken`: it ended with another status than 0, could not be started, or took longer than `timeout_s`.
+    """
+    try:
+        done = run_captured([path, "--version"], cwd=os.sep, environment=environment, timeout_s=timeout_s)
+    except Failed as error:
+        return AgentHealth(Health.BROKEN, path, detail=error.message)
+    said = _first_line(done.stdout) or _first_line(done.stderr)
+    if done.status != 0:
+        return AgentHealth(Health.BROKEN, path, detail=f"--version ended with status {done.status}: {said}")
+    return AgentHealth(Health.READY, path, version=said)
+
+
+def _first_line(output: bytes) -> str:
+    lines = (line.strip() for line in plain_text(output[: 1 << 16]).splitlines())
+    return next((line for line in lines if line), "")[:_MAX_VERSION]

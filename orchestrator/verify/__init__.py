@@ -1,0 +1,1 @@
+"""Runs checks on exactly one tree and turns what they print into findings and an assessment."""

@@ -1,0 +1,108 @@
+"""Runs one check in a tree that is ready, and concludes how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.fs.disk import Disk
+from orchestrator.process.command import Command, Ended, Limits
+from orchestrator.process.spawn import supervise
+from orchestrator.verify.judge import MAX_OUTPUT_BYTES, judge
+from orchestrator.verify.outcome import Check, CheckOutcome
+
+Process = tuple[int, int]
+"""(pid, start time in clock ticks)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """How commands are run for one tree: where, in which environment, within which bounds.
+
+    `deadline` is a moment of `time.monotonic()` past which nothing may run, None without one;
+    `artifacts` receives the outputs, under names that begin with `label`.
+    """
+
+    tree: Path
+    environment: Mapping[str, str]
+    marker: str
+    artifacts: Path
+    label: str
+    timeout_s: float
+    idle_timeout_s: float | None
+    deadline: float | None
+    limits: Limits
+    on_process: Callable[[Process], None]
+    cancelled: Callable[[], bool]
+
+    def out_of_time(self) -> bool:
+        """Returns whether the deadline has passed."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def run(
+        self, argv: tuple[str, ...], output: Path, on_stdout: Callable[[bytes], None] = lambda chunk: None
+    ) -> Ended:
+        """Runs one command to its end; all it prints goes to `output`, its stdout to `on_stdout` as well."""
+        Disk().make_dir(output.parent)
+        command = Command(
+            argv=argv,
+            cwd=self.tree,
+            environment=self.environment,
+            timeout_s=self._remaining_s(),
+            idle_timeout_s=self.idle_timeout_s,
+            log=output,
+            limits=self.limits,
+            marker=self.marker,
+        )
+        return supervise(command, on_started=self.on_process, on_output=on_stdout, cancelled=self.cancelled)
+
+    def fresh_path(self, name: str, ending: str) -> Path:
+        """Returns a path at which nothing stands: no earlier attempt can answer for this one."""
+        number = 1
+        while True:
+            path = self.artifacts / f"{self.label}-{name}-{number}{ending}"
+            if not path.exists() and not path.is_symlink():
+                return path
+            number += 1
+
+    def _remaining_s(self) -> float:
+        if self.deadline is None:
+            return self.timeout_s
+        return max(0.1, min(self.timeout_s, self.deadline - time.monotonic()))
+
+
+class _Stdout:
+    """Keeps the beginning of what a check prints, apart from its errors, for parsers of whole documents."""
+
+    def __init__(self) -> None:
+        self.kept = bytearray()
+
+    def take(self, chunk: bytes) -> None:
+        """Keeps a piece while there is room."""
+        self.kept += chunk[: MAX_OUTPUT_BYTES - len(self.kept)]
+
+
+def run_check(check: Check, runner: Runner) -> CheckOutcome | None:
+    """Returns how the check ended; None when it was cancelled, or stopped by the deadline of the whole."""
+    output = runner.fresh_path(check.name, ".log")
+    report = runner.fresh_path(check.name, ".xml").absolute()
+    stdout = _Stdout()
+    words = tuple(word.replace("{report}", str(report)) for word in check.argv)
+    ended = runner.run(words, output, stdout.take)
+    if ended.cause == "cancelled" or (ended.cause == "deadline" and runner.out_of_time()):
+        return None
+    judged = judge(check, ended, tree=runner.tree, output=output, report=report, stdout=bytes(stdout.kept))
+    return CheckOutcome(
+        check=check,
+        status=judged.status,
+        exit_status=ended.exit_status,
+        findings=judged.findings,
+        duration_s=ended.wall_s,
+        output_path=str(output) if output.exists() else "",
+        detail=judged.detail,
+        itemised=judged.itemised,
+        tests_run=judged.tests_run,
+        report_path=str(report) if report.is_file() and not report.is_symlink() else "",
+    )

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.agents.preset import PRESETS, PresetAgent
+from orchestrator.model.agent import Ending, Health, Said
+from tests.agents.conftest import Turn, finished
+
+FAKE = """#!{python}
+import json, os, sys
+if sys.argv[1:] == ["--version"]:
+    print("\\x1b[1m{name} 9.8.7\\x1b[0m")
+    sys.exit({version_status})
+facts = {{"argv": sys.argv[1:], "env": dict(os.environ), "stdin": sys.stdin.read()}}
+json.dump(facts, open("shown.json", "w"))
+print('{{"type":"result","subtype":"success"}}')
+print("a plain line")
+sys.exit({status})
+"""
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Returns a function that puts a small program with an agent's name on PATH."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    monkeypatch.setenv("PATH", str(place))
+
+    def put(name: str, *, status: int = 0, version_status: int = 0, text: str | None = None) -> Path:
+        tool = place / name
+        filled = FAKE.format(python=sys.executable, name=name, status=status, version_status=version_status)
+        tool.write_text(text if text is not None else filled)
+        tool.chmod(0o755)
+        return tool
+
+    return put
+
+
+def shown(worktree: Path) -> dict[str, object]:
+    value = json.loads((worktree / "shown.json").read_text())
+    assert isinstance(value, dict)
+    return value
+
+
+COMMAND_LINES = {
+    "claude": "-p PROMPT --output-format stream-json --verbose "
+    "--permission-mode bypassPermissions --model M -x",
+    "codex": "exec --json --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox "
+    "-c check_for_update_on_startup=false -c analytics.enabled=false -m M -x PROMPT",
+    "gemini": "-p PROMPT -o stream-json --skip-trust --approval-mode yolo -m M -x",
+    "copilot": "-p PROMPT --output-format json --no-ask-user --no-auto-update --allow-all-tools --model M -x",
+    "opencode": "run --format json --auto -m M -x PROMPT",
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_preset_is_started_headless_with_model_and_words(
+    name: str, install: Install, take: Turn, worktree: Path
+) -> None:
+    install(name)
+
+    end = finished(take(PresetAgent(name, PRESETS[name], model="M", args=("-x",)), prompt="PROMPT"))
+
+    assert end.ending is Ending.FINISHED
+    assert shown(worktree)["argv"] == COMMAND_LINES[name].split()
+    assert shown(worktree)["stdin"] == ""
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_prompt_too_long_for_an_argument_comes_on_standard_input(
+    name: str, install: Install, take: Turn, worktree: Path
+) -> None:
+    install(name)
+    prompt = "ä" * 70_000
+
+    take(PresetAgent(name, PRESETS[name]), prompt=prompt)
+
+    facts = shown(worktree)
+    assert facts["stdin"] == prompt
+    argv = facts["argv"]
+    assert isinstance(argv, list)
+    assert ("-p" in argv) is (name == "claude")
+    assert all(len(word) < 100 for word in argv)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_prompt_that_begins_with_a_dash_is_no_option(
+    name: str, install: Install, take: Turn, worktree: Path
+) -> None:
+    install(name)
+
+    take(PresetAgent(name, PRESETS[name]), prompt="--version")
+
+    argv = shown(worktree)["argv"]
+    assert isinstance(argv, list)
+    assert " --version" in argv
+    assert "--version" not in argv
+
+
+def test_an_agent_gets_its_own_keys_and_quiet_settings_and_nobody_elses(
+    install: Install, take: Turn, worktree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("claude")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "aws")
+
+    agent = PresetAgent("claude", PRESETS["claude"], variables={"DISABLE_TELEMETRY": "0", "OWN": "1"})
+    take(agent, environment=dict(os.environ))
+
+    environment = shown(worktree)["env"]
+    assert isinstance(environment, dict)
+    assert environment["ANTHROPIC_API_KEY"] == "sk-ant"
+    assert environment["DISABLE_AUTOUPDATER"] == "1"
+    assert environment["DISABLE_TELEMETRY"] == "0"
+    assert environment["OWN"] == "1"
+    assert environment["ORCHESTRATOR_EXECUTION"] == "mark-agents-tests"
+    assert not {"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
+
+
+def test_its_json_stream_is_kept_and_only_plain_lines_are_shown(
+    install: Install, take: Turn, request_: object, tmp_path: Path
+) -> None:
+    install("codex")
+
+    events = take(PresetAgent("codex", PRESETS["codex"]))
+
+    assert [event for event in events if isinstance(event, Said)] == [Said("a plain line")]
+    transcript = (tmp_path / "artifacts" / "step-1.log").read_text()
+    assert '"type":"result"' in transcript
+
+
+def test_a_failure_is_explained_where_the_status_is_known(install: Install, take: Turn) -> None:
+    install("gemini", status=173)
+
+    end = finished(take(PresetAgent("gemini", PRESETS["gemini"])))
+
+    assert end.ending is Ending.FAILED
+    assert end.detail == "exit status 173 (the service answered 429: too many requests): a plain line"
+
+
+def test_a_program_in_the_tree_is_never_taken_for_the_agent(
+    install: Install, take: Turn, worktree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = install("opencode")
+    trap = worktree / "opencode"
+    trap.write_text("#!/bin/sh\ntouch trapped\n")
+    trap.chmod(0o755)
+    monkeypatch.setenv("PATH", f".:{real.parent}")
+    monkeypatch.chdir(worktree)
+
+    take(PresetAgent("opencode", PRESETS["opencode"]))
+    health = PresetAgent("opencode", PRESETS["opencode"]).probe()
+
+    assert (worktree / "shown.json").exists()
+    assert not (worktree / "trapped").exists()
+    assert health.path == str(real)
+
+
+def test_probing_tells_path_and_version(install: Install) -> None:
+    tool = install("codex")
+
+    health = PresetAgent("codex", PRESETS["codex"]).probe()
+
+    assert (health.health, health.path, health.version) == (Health.READY, str(tool), "codex 9.8.7")
+
+
+def test_probing_tells_what_is_missing_or_broken(install: Install) -> None:
+    missing = PresetAgent("codex", PRESETS["codex"]).probe()
+    install("codex", version_status=3)
+    broken = PresetAgent("codex", PRESETS["codex"]).probe()
+    install("codex", text="no program at all\n")
+    unusable = PresetAgent("codex", PRESETS["codex"]).probe()
+
+    assert missing.health is Health.MISSING
+    assert broken.health is Health.BROKEN
+    assert "status 3" in broken.detail
+    assert unusable.health is Health.BROKEN
+
+
+def test_probing_survives_a_program_that_floods_or_hangs(install: Install) -> None:
+    from orchestrator.agents.programs import ask_version
+
+    flood = install("codex", text=f"#!{sys.executable}\nprint('v' * 5_000_000)\n")
+    hang = install("gemini", text=f"#!{sys.executable}\nimport time; time.sleep(600)\n")
+
+    flooded = ask_version(str(flood), {})
+    hung = ask_version(str(hang), {}, timeout_s=0.3)
+
+    assert len(flooded.version) == 200
+    assert hung.health is Health.BROKEN
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the rule concerns root alone")
+def test_claude_as_root_is_ready_only_where_the_user_says_it_is_a_sandbox(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("claude")
+
+    refused = PresetAgent("claude", PRESETS["claude"]).probe()
+    configured = PresetAgent("claude", PRESETS["claude"], variables={"IS_SANDBOX": "1"}).probe()
+    monkeypatch.setenv("IS_SANDBOX", "1")
+    passed = PresetAgent("claude", PRESETS["claude"]).probe()
+
+    assert (refused.health, configured.health, passed.health) == (Health.BROKEN, Health.READY, Health.READY)
+    assert "IS_SANDBOX" in refused.detail
