@@ -103,8 +103,7 @@ class Database:
 
     def run(self, statement: str, parameters: Parameters = ()) -> int:
         """Executes a statement that writes, inside a transaction; returns how many rows it changed."""
-        if not self._connection.in_transaction:
-            raise translated(sqlite3.OperationalError("the transaction has ended already"), self.path)
+        self._require_transaction()
         try:
             return self._connection.execute(statement, parameters).rowcount
         except sqlite3.Error as error:
@@ -151,6 +150,8 @@ class Database:
         """Opens a transaction, or a part inside the one that is open; `transaction()` calls it."""
         self._lock.acquire()
         try:
+            if self._depth:
+                self._require_transaction()  # a savepoint outside of one would begin one of its own
             self.execute(f"SAVEPOINT part{self._depth}" if self._depth else "BEGIN IMMEDIATE")
         except BaseException:
             self._lock.release()
@@ -203,6 +204,11 @@ class Database:
         if self._connection.in_transaction:  # SQLite ends the whole one itself when the disk is full
             self.execute(f"ROLLBACK TO part{self._depth}")
             self.execute(f"RELEASE part{self._depth}")
+
+    def _require_transaction(self) -> None:
+        """Refuses to go on after SQLite has ended the transaction by itself, as it does when the disk is full."""
+        if not self._connection.in_transaction:
+            raise translated(sqlite3.OperationalError("the transaction has ended already"), self.path)
 
     def _commit(self) -> None:
         try:
