@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.config import fields
 from orchestrator.config.document import Entry, Items, Leaf, Node, Table, plain
+from orchestrator.config.merge import at
 from orchestrator.config.origin import Origin, Problem, printable
 from orchestrator.config.schema import LATER_KINDS, Agent, Config
 
@@ -30,9 +31,8 @@ def _walk(node: Node, annotation: fields.Annotation, path: str, problems: list[P
         if key in known and fields.is_later(known[key]):
             if not fields.same(plain(entry.node), fields.default_of(known[key])):
                 problems.append(_not_available(f"`{here}`", entry.key))
-        elif section is Agent and key == "kind" and _value(entry.node) in LATER_KINDS:
-            problems.append(_not_available(f"kind `{_value(entry.node)}` of `{path}`", entry.node.origin))
-            return Table({}, node.origin)
+        elif member is not None and (kind := _later_kind(entry.node, member)) is not None:
+            problems.append(_not_available(f"kind `{kind.value}` of `{here}`", kind.origin))
         else:
             inner = fields.annotation_of(known[key]) if key in known else member
             walked_node = _walk(entry.node, inner, here, problems) if inner is not None else entry.node
@@ -40,8 +40,9 @@ def _walk(node: Node, annotation: fields.Annotation, path: str, problems: list[P
     return Table(entries, node.origin)
 
 
-def _value(node: Node) -> object:
-    return node.value if isinstance(node, Leaf) else None
+def _later_kind(node: Node, annotation: fields.Annotation) -> Leaf | None:
+    kind = at(node, ("kind",)) if fields.section_of(annotation) is Agent else None
+    return kind if isinstance(kind, Leaf) and kind.value in LATER_KINDS else None
 
 
 def _not_available(what: str, origin: Origin) -> Problem:

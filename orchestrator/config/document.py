@@ -51,6 +51,7 @@ class Items:
     items: tuple[Node, ...]
     origin: Origin
     weight: int = _NODE_WEIGHT
+    depth: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Table:
     entries: Mapping[str, Entry]
     origin: Origin
     weight: int = _NODE_WEIGHT
+    depth: int = 1
 
 
 Node = Leaf | Items | Table
@@ -88,6 +90,7 @@ class _Open:
     entries: dict[str, Entry] = field(default_factory=dict)
     key: tuple[str | None, Origin] | None = None
     weight: int = _NODE_WEIGHT
+    depth: int = 1
 
 
 def plain(node: Node) -> Json:
@@ -193,16 +196,19 @@ class _Reader:
         done = self._stack.pop()
         node: Node
         if done.is_table:
-            node = Table(done.entries, done.origin, done.weight)
+            node = Table(done.entries, done.origin, done.weight, done.depth)
         else:
-            node = Items(tuple(done.items), done.origin, done.weight)
+            node = Items(tuple(done.items), done.origin, done.weight, done.depth)
         self._weight -= done.weight - _NODE_WEIGHT
         self._add(node, done.anchor)
 
     def _add(self, node: Node, anchor: str | None) -> None:
         self._weight += node.weight
         if self._weight > MAX_WEIGHT:
-            raise self._stop(node.origin, "grows too large when its aliases are expanded")
+            raise self._stop(node.origin, "grows too large: too many values, aliases counted each time")
+        depth = 0 if isinstance(node, Leaf) else node.depth
+        if len(self._stack) + depth > MAX_DEPTH:
+            raise self._stop(node.origin, f"is nested more than {MAX_DEPTH} deep")
         if anchor is not None:
             self._anchors[anchor] = node
         if not self._stack:
@@ -210,6 +216,7 @@ class _Reader:
             return
         place = self._stack[-1]
         place.weight += node.weight
+        place.depth = max(place.depth, depth + 1)
         if not place.is_table:
             place.items.append(node)
         elif place.key is None:

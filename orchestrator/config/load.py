@@ -218,7 +218,7 @@ def _finished(reading: _Reading) -> LoadedConfig:
     root = reading.root if isinstance(reading.root, Table) else Table({}, DEFAULT)
     root = tidy.with_kinds(root)
     usable, refused = available.without_later(root)
-    found = [*reading.problems, *refused, *problems.of_agents(usable)]
+    found = [*reading.problems, *refused, *problems.of_agents(root)]
     config: Config | None = None
     try:
         config = Config.model_validate_json(json.dumps(plain(usable)), strict=True)

@@ -39,8 +39,13 @@ _BOUNDS = {
 
 
 def of_schema(error: ValidationError, root: Table) -> list[Problem]:
-    """Returns the problems that pydantic found, each at the line of the value or key that causes it."""
-    return [_problem(detail, root) for detail in error.errors(include_url=False, include_input=False)]
+    """Returns the problems that pydantic found, each at the line of the value or key that causes it.
+
+    At most 101 of them: wording a hundred thousand, as a hostile file can cause, would take minutes.
+    """
+    details = error.errors(include_url=False, include_input=False)
+    own = [detail for detail in details if not _follows(detail, root)]
+    return [_problem(detail, root) for detail in own[: MAX_PROBLEMS + 1]]
 
 
 def of_agents(root: Table) -> list[Problem]:
@@ -65,8 +70,13 @@ def listed(problems: list[Problem]) -> tuple[str, ...]:
         {(each.origin.file, each.origin.line, each.origin.column, str(each)) for each in problems}
     )
     lines = tuple(line for _, _, _, line in unique[:MAX_PROBLEMS])
-    more = len(unique) - len(lines)
-    return (*lines, f"{more} more problems are not shown") if more > 0 else lines
+    return (*lines, "further problems are not shown") if len(unique) > len(lines) else lines
+
+
+def _follows(detail: ErrorDetails, root: Table) -> bool:
+    """Returns whether a list counts as too short only because pydantic does not count its wrong items."""
+    node = at(root, detail["loc"])
+    return detail["type"] == "too_short" and isinstance(node, Items) and bool(node.items)
 
 
 def _problem(detail: ErrorDetails, root: Table) -> Problem:

@@ -40,7 +40,7 @@ def later(default: T, description: str) -> T:
 class Section(BaseModel):
     """What all parts of the file have in common: immutable, and no key is ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Model(Section):
