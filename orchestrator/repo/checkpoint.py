@@ -59,7 +59,7 @@ class Checkpoints:
             GitFailed, DiskFailed: the objects could not be written.
         """
         require(tree)
-        scratch.sweep(tree.sidecar)
+        scratch.sweep(tree.sidecar, everything=True)
         wanted = Wanted(include=tuple(include), brought=tuple(brought))
         files = history.git_files(tree.path, inside=Path(os.path.realpath(tree.path)))
         if files is None:
@@ -218,6 +218,7 @@ class Checkpoints:
         repository = self.repository
         head = repository.resolve("HEAD")
         place = self.paths.tmp_dir
+        scratch.sweep(place)
         room = borrowing.scratch_for(repository, place)
         try:
             files = history.GitFiles(repository.git_dir, repository.common_dir)
@@ -243,6 +244,7 @@ class Checkpoints:
         text = json.dumps(content, indent=1)
         disk = Disk()
         disk.make_dir(place.parent)
+        disk.sweep_temp(place.parent)
         disk.write(place, text.encode() + b"\n")
 
 

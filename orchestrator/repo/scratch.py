@@ -12,7 +12,6 @@ import os
 import secrets
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +38,7 @@ class Scratch:
         shallow: bytes = b"",
         exclude: bytes = b"",
     ) -> None:
-        self.path = place / f"{PREFIX}{secrets.token_hex(6)}"
+        self.path = place / f"{PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
         self.object_format = object_format
         self._borrowed: list[bytes] = []
         disk = Disk()
@@ -84,14 +83,31 @@ class Scratch:
         Disk().remove_tree(self.path)
 
 
-def sweep(place: Path) -> int:
-    """Removes the scratch directories that killed processes left below `place`; the caller holds the run's lock."""
+def sweep(place: Path, *, everything: bool = False) -> int:
+    """Removes the scratch directories that dead processes left in `place` and returns how many.
+
+    With `everything` also those of living ones: for a place whose lock the caller holds.
+    """
     if not place.is_dir():
         return 0
     found = [entry for entry in place.iterdir() if entry.name.startswith(PREFIX)]
-    for entry in found:
+    stale = [entry for entry in found if everything or not _alive(entry.name)]
+    for entry in stale:
         Disk().remove_tree(entry)
-    return len(found)
+    return len(stale)
+
+
+def _alive(name: str) -> bool:
+    pid = name.removeprefix(PREFIX).split("-")[0]
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it lives, and belongs to somebody else
+    return True
 
 
 def alternates_of(objects: Path, *, depth: int = _DEPTH) -> list[bytes]:
@@ -115,11 +131,6 @@ def quoted(path: Path) -> bytes:
     if b"\n" in raw:
         raw = b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'
     return raw + b"\n"
-
-
-def with_index(git: Git, index: Path) -> Git:
-    """Returns the same git with another index file."""
-    return replace(git, index=index)
 
 
 def _format(object_format: str) -> bytes:

@@ -19,6 +19,7 @@ from orchestrator.repo.repository import Repository
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _READY = "ready.json"
 _NEW = "new"
+_SCRATCH = ".scratch"  # no run id starts with a dot
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class IsolatedTrees:
         disk = Disk()
         disk.make_dir(tree.sidecar)
         disk.remove_tree(tree.sidecar / _NEW)
-        scratch.sweep(tree.sidecar)
+        scratch.sweep(tree.sidecar, everything=True)
+        disk.sweep_temp(tree.sidecar)
         commit = self._commit(tree, base)
         self._pin(run_id, commit)
         made = IsolatedTree(tree.path, run_id, name, commit)
@@ -123,7 +125,9 @@ class IsolatedTrees:
                 hint="Name a directory that does not exist yet.",
             )
         Disk().make_dir(path, mode=0o755)
-        room = borrowing.scratch_for(self.repository, self.root / names.TMP)
+        place = self.root / _SCRATCH
+        scratch.sweep(place)
+        room = borrowing.scratch_for(self.repository, place)
         try:
             git = room.git(path, trusted=self.repository.trusted)
             git.run("read-tree", "-m", "-u", treeish, mutates=True, network=True)
