@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
+_CPU_WARNING_S = 5  # between SIGXCPU, which a program may handle, and SIGKILL
 _IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE and SIGXFSZ, the same numbers on Linux and macOS
 
 
@@ -28,10 +29,11 @@ def become(request: Request, gate: int, outcome: int, libc: ctypes.CDLL | None) 
         os.setsid()
         _restore_signals(libc)
         if os.read(gate, 1):
-            prepare(request)
-            execute(request)
+            _become_program(request)
     except OSError as error:
         os.write(outcome, _sentence(error))
+    except MemoryError:
+        os.write(outcome, b"its memory limit is too small to start anything")
     finally:
         os._exit(127)
 
@@ -43,24 +45,18 @@ def die_with_parent(libc: ctypes.CDLL, parent: int) -> None:
         os._exit(127)
 
 
-def prepare(request: Request) -> None:
-    """Goes to the directory and takes on the limits. OSError names what is wrong."""
+def _become_program(request: Request) -> None:
     os.chdir(request.cwd)
+    files = candidates(request.argv[0], request.environment.get(b"PATH", os.defpath.encode()))
     if any(request.limits):
         _limit(request.limits)
-
-
-def execute(request: Request) -> None:
-    """Becomes the program: the first of `candidates` that can be started. OSError when none can."""
     denied: OSError | None = None
-    for file in candidates(request.argv[0], request.environment.get(b"PATH", os.defpath.encode())):
+    for file in files:
         try:
             os.execve(file, request.argv, request.environment)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except OSError as error:
-            if error.errno != errno.EACCES:
-                raise
+        except PermissionError as error:
             denied = error
     raise denied or FileNotFoundError(errno.ENOENT, "No such program", request.argv[0])
 
@@ -87,9 +83,11 @@ def _limit(limits: tuple[int, int, int, int]) -> None:
     }
     for kind, value in wanted.items():
         if value:
+            ceiling = value + _CPU_WARNING_S if kind == resource.RLIMIT_CPU else value
             hard = resource.getrlimit(kind)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (value, value))
+            if hard != resource.RLIM_INFINITY:
+                value, ceiling = min(value, hard), min(ceiling, hard)
+            resource.setrlimit(kind, (value, ceiling))
 
 
 def _tasks_of_this_user() -> int:

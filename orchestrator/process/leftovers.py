@@ -28,13 +28,14 @@ class Leftover:
     command: str
 
 
-def find(marker_prefix: str) -> list[Leftover]:
-    """Returns this user's processes whose marker begins with `marker_prefix`, without the calling process.
+def find(marker: str, *, exact: bool = False) -> list[Leftover]:
+    """Returns this user's processes whose marker begins with (`exact`: is) `marker`, without the caller.
 
     Supervisors that still run are among them: they carry the marker too.
     """
-    source = _from_proc() if os.path.exists("/proc/self/environ") else _from_ps(proctable.environments())
-    return [found for found in source if found.marker.startswith(marker_prefix) and found.pid != os.getpid()]
+    source = _from_proc() if proctable.has_proc() else _from_ps(proctable.environments())
+    matching = (found for found in source if found.marker == marker or not exact)
+    return [found for found in matching if found.marker.startswith(marker) and found.pid != os.getpid()]
 
 
 def end(leftover: Leftover) -> bool:
@@ -56,10 +57,10 @@ def end(leftover: Leftover) -> bool:
     return True
 
 
-def end_all(marker_prefix: str) -> list[Leftover]:
+def end_all(marker: str, *, exact: bool = False) -> list[Leftover]:
     """Ends whatever `find` returns until it returns nothing; returns what would not end."""
     stubborn: set[Leftover] = set()
-    while found := [leftover for leftover in find(marker_prefix) if leftover not in stubborn]:
+    while found := [leftover for leftover in find(marker, exact=exact) if leftover not in stubborn]:
         stubborn.update(leftover for leftover in found if not end(leftover))
     return sorted(stubborn, key=lambda leftover: leftover.pid)
 

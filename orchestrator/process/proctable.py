@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import os
 
+_PLACES = "/bin:/usr/bin"
+
 Table = dict[int, tuple[int, int]]
 """Maps a process id to its parent's and its start time (clock ticks after boot; from `ps`: epoch seconds)."""
 
 
 def table() -> Table:
     """Returns every process that is not a zombie; the list is only as fresh as the moment it was read."""
-    return from_proc() if os.path.exists("/proc/self/stat") else from_ps()
+    return from_proc() if has_proc() else from_ps()
+
+
+def has_proc() -> bool:
+    """Returns whether this system shows its processes in /proc as Linux does."""
+    return os.path.exists("/proc/self/stat")
 
 
 def from_proc() -> Table:
@@ -45,7 +52,7 @@ def parse_ps(printed: str) -> Table:
 
 def look_up(pid: int) -> tuple[int, int] | None:
     """Returns parent and start time of one process, None when it is gone or a zombie."""
-    if os.path.exists("/proc/self/stat"):
+    if has_proc():
         return _stat(str(pid))
     return from_ps().get(pid)
 
@@ -97,7 +104,7 @@ def _run_ps(*arguments: str) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", "") + ":/bin:/usr/bin"},
+            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", "") + ":" + _PLACES},
             timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -7,7 +7,8 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -73,15 +74,28 @@ def supervise(
         request = _request(command)
     except ValueError as error:
         return _never_ran(str(error))
-    with OutputLog(command.log, command.max_log_bytes) as log, _Supervised(command, request) as supervised:
-        return supervised.attend(log, on_started, {"stdout": on_output, "stderr": on_error}, cancelled)
+    with OutputLog(command.log, command.max_log_bytes) as log:
+        ears = _Ears(on_started, {"stdout": on_output, "stderr": on_error}, cancelled, log)
+        with _Supervised(command, request, ears) as supervised:
+            return supervised.attend()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ears:
+    """Who is told what."""
+
+    on_started: Callable[[tuple[int, int]], None]
+    receivers: Mapping[str, Callable[[bytes], None]]
+    cancelled: Callable[[], bool]
+    log: OutputLog
 
 
 class _Supervised:
     """A running supervisor with the pipes to it and to the program."""
 
-    def __init__(self, command: Command, request: bytes) -> None:
+    def __init__(self, command: Command, request: bytes, ears: _Ears) -> None:
         self._command = command
+        self._ears = ears
         self._request = request
         self._rest = memoryview(command.stdin)
         self._heard = b""
@@ -132,13 +146,7 @@ class _Supervised:
         if not self._ended:
             self._clear_up()
 
-    def attend(
-        self,
-        log: OutputLog,
-        on_started: Callable[[tuple[int, int]], None],
-        receivers: dict[str, Callable[[bytes], None]],
-        cancelled: Callable[[], bool],
-    ) -> Ended:
+    def attend(self) -> Ended:
         """Listens until the supervisor has reported the end, then takes what is still in the pipes."""
         self._tell(self._request)
         self._last_output = asked = time.monotonic()
@@ -146,12 +154,12 @@ class _Supervised:
             self._register(selector)
             while not self._ended:
                 for key, _ in selector.select(_TICK_S):
-                    self._serve(selector, key, log, on_started, receivers)
+                    self._serve(selector, key)
                 if time.monotonic() - asked >= _TICK_S:
                     asked = time.monotonic()
-                    self._stop_if(cancelled)
-            self._drain(selector, log, receivers)
-        return self._verdict(log.seen_bytes)
+                    self._stop_if_asked()
+            self._drain(selector)
+        return self._verdict(self._ears.log.seen_bytes)
 
     def _register(self, selector: selectors.BaseSelector) -> None:
         selector.register(self._report, selectors.EVENT_READ, "report")
@@ -162,26 +170,19 @@ class _Supervised:
             os.set_blocking(self._supervisor.stdin.fileno(), False)
             selector.register(self._supervisor.stdin.fileno(), selectors.EVENT_WRITE, "stdin")
 
-    def _serve(
-        self,
-        selector: selectors.BaseSelector,
-        key: selectors.SelectorKey,
-        log: OutputLog,
-        on_started: Callable[[tuple[int, int]], None],
-        receivers: dict[str, Callable[[bytes], None]],
-    ) -> None:
+    def _serve(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
         if key.data == "report":
-            self._hear(on_started)
+            self._hear()
         elif key.data == "stdin":
             self._feed(selector, key.fd)
         elif chunk := os.read(key.fd, _CHUNK_BYTES):
-            log.write(chunk)
-            receivers[key.data](chunk)
+            self._ears.log.write(chunk)
+            self._ears.receivers[key.data](chunk)
             self._last_output = time.monotonic()
         else:
             selector.unregister(key.fd)
 
-    def _hear(self, on_started: Callable[[tuple[int, int]], None]) -> None:
+    def _hear(self) -> None:
         chunk = os.read(self._report, _CHUNK_BYTES)
         if not chunk:
             raise Failed(
@@ -193,15 +194,18 @@ class _Supervised:
         for line in lines:
             word, _, rest = line.decode("utf-8", "replace").partition(" ")
             if word == "started":
-                pid, start_time = rest.split()
-                self._process = (int(pid), int(start_time))
-                on_started(self._process)
-                self._last_output = time.monotonic()
-                self._tell(b"go\n")
+                self._begin(*map(int, rest.split()))
             elif word == "failed":
                 self._failure = rest
             else:
                 self._ended = rest.split()
+
+    def _begin(self, pid: int, start_time: int) -> None:
+        self._process = (pid, start_time)
+        self._ears.on_started(self._process)
+        self._last_output = time.monotonic()
+        self._stop_if_asked()
+        self._tell(b"go\n")
 
     def _feed(self, selector: selectors.BaseSelector, descriptor: int) -> None:
         try:
@@ -214,10 +218,10 @@ class _Supervised:
             selector.unregister(descriptor)
             self._supervisor.stdin.close()
 
-    def _stop_if(self, cancelled: Callable[[], bool]) -> None:
+    def _stop_if_asked(self) -> None:
         if self._told_to_stop:
             return
-        if cancelled():
+        if self._ears.cancelled():
             self._told_to_stop = True
             self._tell(b"cancelled\n")
         elif self._is_idle():
@@ -237,13 +241,8 @@ class _Supervised:
         except BrokenPipeError:
             return  # the end of the report pipe tells the same, with more care
 
-    def _drain(
-        self,
-        selector: selectors.BaseSelector,
-        log: OutputLog,
-        receivers: dict[str, Callable[[bytes], None]],
-    ) -> None:
-        """Takes the rest of the output; whoever still holds a pipe open is none of ours: no waiting for it."""
+    def _drain(self, selector: selectors.BaseSelector) -> None:
+        """Takes the rest of the output; whoever still holds a pipe open is none of ours: no wait for it."""
         for key in list(selector.get_map().values()):
             if key.data in ("report", "stdin"):
                 selector.unregister(key.fd)
@@ -252,7 +251,7 @@ class _Supervised:
             if not ready:
                 return
             for key, _ in ready:
-                self._serve(selector, key, log, lambda _: None, receivers)
+                self._serve(selector, key)
 
     def _verdict(self, output_bytes: int) -> Ended:
         cause, status, cpu_s, wall_s, peak, left_over, unkilled = self._ended
@@ -271,9 +270,12 @@ class _Supervised:
         )
 
     def _clear_up(self) -> None:
-        """Kills what an untimely dead supervisor left, as far as it carries the marker."""
-        if self._command.marker:
-            leftovers.end_all(self._command.marker)
+        """Kills what an untimely dead supervisor left: the program, and what carries its marker."""
+        marker = self._command.marker
+        if self._process != (0, 0):
+            leftovers.end(leftovers.Leftover(*self._process, marker, self._command.argv[0]))
+        if marker:
+            leftovers.end_all(marker, exact=True)
 
 
 def _request(command: Command) -> bytes:

@@ -30,6 +30,7 @@ _SWEEP_S = 10.0
 _STEP_S = 0.005
 _HOUSEKEEPING_S = 1.0
 _TICK_S = 0.05
+_LOOK_S = 5.0
 _STOPS = ("idle", "cancelled")
 _POLITE = ("deadline", *_STOPS)
 
@@ -116,7 +117,7 @@ class Supervisor:
                     return word
             if deadline is not None and time.monotonic() >= deadline and not self._has_ended():
                 return "deadline"
-            self._remember()
+            self._remember(_LOOK_S)
         return "exited"
 
     def _hear(self) -> str:
@@ -158,7 +159,7 @@ class Supervisor:
     def _end(self, cause: str) -> None:
         """Ends the child's group: politely if there is time, which there is not once the owner is gone."""
         if cause in _POLITE:
-            self._remember(every_s=0.0)
+            self._remember(0.0)
             self._signal_group(_SIGTERM)
             limit = time.monotonic() + _GRACE_S
             while not self._has_ended() and time.monotonic() < limit and not self._owner_is_gone():
@@ -202,7 +203,8 @@ class Supervisor:
         if self._is_subreaper and self._has_no_orphans():
             return {}
         processes = proctable.table()
-        found = proctable.descendants(os.getpid(), processes)
+        # Without a sub-reaper nothing that the child left becomes ours; only the child and a `ps` are.
+        found = proctable.descendants(os.getpid() if self._is_subreaper else self._pid, processes)
         found.update(
             {pid: born for pid, born in self._known.items() if processes.get(pid, (0, 0))[1] == born}
         )
@@ -222,7 +224,7 @@ class Supervisor:
         except OSError:
             return False  # a kernel built without it
 
-    def _remember(self, *, every_s: float = 5.0) -> None:
+    def _remember(self, every_s: float) -> None:
         """Without a sub-reaper, orphans can be found again only if they were seen as descendants once."""
         if self._is_subreaper or time.monotonic() - self._looked < every_s:
             return
