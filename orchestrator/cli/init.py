@@ -124,19 +124,17 @@ def _say_made(call: Invocation, paths: OrchestratorPaths, made: tuple[str, ...])
 
 def _trust(call: Invocation, *, trust_now: bool) -> bool:
     """Returns whether what the configuration supplies is trusted now; asks where a person can answer."""
-    from orchestrator.cli.trusting import ask, show_commands
+    from orchestrator.cli.trusting import ask, look, show_commands
 
-    with call.open(writes=False) as workspace:
-        view = workspace.trust
-        if view.trusted:
-            return True
-        if trust_now:
-            show_commands(call.screen, view)
-            view.store.approve(view.key, view.commands)
-            return True
-        if call.may_ask and ask(call, view):
-            return True
-        if not call.may_ask:
-            show_commands(call.screen, view)
-        call.screen.error("Not trusted yet, so none of it runs. Approve it with: orchestrator trust")
-        return False
+    view = look(call)
+    if view.trusted:
+        return True
+    if not trust_now and call.may_ask and ask(call, view):
+        return True
+    if trust_now or not call.may_ask:
+        show_commands(call.screen, view)
+    if trust_now:
+        view.store.approve(view.key, view.commands)
+        return True
+    call.screen.error("Not trusted yet, so none of it runs. Approve it with: orchestrator trust")
+    return False

@@ -18,9 +18,12 @@ def interventions(
 ) -> int:
     """Lists what needs a person, and the command that answers it."""
     call = invocation(ctx)
-    with call.open(writes=False) as workspace:
-        run_id = find_run(workspace, run).id if run is not None else None
-        found = workspace.state.get_interventions(run_id, open_only=not everything)
+    found = []
+    workspace = call.open(writes=False) if run is not None else call.open_existing()
+    if workspace is not None:
+        with workspace:
+            run_id = find_run(workspace, run).id if run is not None else None
+            found = workspace.state.get_interventions(run_id, open_only=not everything)
     if call.screen.as_json:
         call.screen.json(
             {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
 from orchestrator.cli.flags import Flags
-from orchestrator.cli.screen import Screen, Styled
+from orchestrator.cli.screen import Screen
 from orchestrator.cli.terminal import escape, is_terminal
 from orchestrator.errors import Refused
 from orchestrator.model.json import Json
@@ -18,6 +18,9 @@ from orchestrator.model.json import Json
 if TYPE_CHECKING:
     from orchestrator.discovery import Located
     from orchestrator.workspace import Workspace
+
+
+NO_RUNS = "no-runs"
 
 
 class Invocation:
@@ -56,18 +59,34 @@ class Invocation:
         from orchestrator.cli.logs import keep_log
         from orchestrator.workspace import open_workspace
 
-        workspace = open_workspace(
-            self.directory,
-            environment=self.environment,
-            flags=flags or {},
-            trust_now=trust_now,
-            writes=writes,
-        )
+        try:
+            workspace = open_workspace(
+                self.directory,
+                environment=self.environment,
+                flags=flags or {},
+                trust_now=trust_now,
+                writes=writes,
+            )
+        except Refused as refusal:
+            raise _no_runs() if refusal.code == "state-missing" else refusal from None
         for notice in workspace.notices:
             self.screen.note("note: ", notice)
         if writes:
             keep_log(workspace)
         return workspace
+
+    def open_existing(self) -> Workspace | None:
+        """Opens the workspace for reading; None when no run has ever been started here.
+
+        Raises:
+            Refused: no repository, not initialised, unusable configuration.
+        """
+        try:
+            return self.open(writes=False)
+        except Refused as refusal:
+            if refusal.code != NO_RUNS:
+                raise
+            return None
 
     def confirm(self, question: str, *, otherwise: str, code: str = "answer-needed") -> bool:
         """Returns the answer to a yes-or-no question; `--yes` answers it, Enter means no.
@@ -84,13 +103,15 @@ class Invocation:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def _no_runs() -> Refused:
+    return Refused(
+        "No run has been started here yet.", code=NO_RUNS, hint='orchestrator run "what shall be done"'
+    )
+
+
 def invocation(ctx: typer.Context) -> Invocation:
     """Returns the call that a command was made with."""
     call = ctx.obj
     if not isinstance(call, Invocation):
         raise TypeError("a command was called without an Invocation")
     return call
-
-
-Renderer = Callable[[Screen], None]
-__all__ = ["Invocation", "Renderer", "Styled", "invocation"]

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Protocol
 
-from orchestrator.cli.narration import describe, text_of
+from orchestrator.cli.narration import describe
 from orchestrator.cli.screen import SCHEMA_VERSION, Screen, Styled, encode
 from orchestrator.cli.status_view import short_branch
 from orchestrator.cli.terminal import write
@@ -164,11 +164,8 @@ QUIET_KINDS = frozenset(
 
 def headline(event: Event) -> str:
     """Returns what a live view shows as the current activity, empty when the event changes none."""
-    if event.kind is EventKind.STEP_STARTED:
-        return f"{text_of(event.data, 'agent')}: {text_of(event.data, 'task')}"
-    if event.kind is EventKind.CHECK_STARTED:
-        return f"check {text_of(event.data, 'category')}: {text_of(event.data, 'command')}"
-    return ""
+    activities = (EventKind.STEP_STARTED, EventKind.CHECK_STARTED, EventKind.RUN_WAITING)
+    return describe(event) if event.kind in activities else ""
 
 
 __all__ = ["HEARTBEAT_S", "Lines", "Stream", "View", "as_json", "headline", "view_for"]

@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from orchestrator.cli.live import headline
-from orchestrator.cli.narration import describe, text_of
+from orchestrator.cli.narration import describe, phase_of, planned_phases, text_of
 from orchestrator.cli.terminal import escape
 from orchestrator.cli.words import duration
 from orchestrator.model.event import Event, EventKind
@@ -33,6 +33,7 @@ _MARKS = {
     "failed": ("✗", "red"),
     "skipped": ("-", "dim"),
     "waiting": ("…", "yellow"),
+    "pending": (" ", "dim"),
 }
 
 
@@ -66,17 +67,20 @@ class LiveTree:
 
     def event(self, event: Event) -> None:
         """Takes one event into the picture."""
-        phase = text_of(event.data, "phase")
-        if event.kind is EventKind.PHASE_STARTED:
-            name = text_of(event.data, "name") or self._phases.get(phase, ("", ""))[0]
-            self._phases[phase] = (name, "in_progress")
+        phase = phase_of(event.data)
+        if event.kind is EventKind.PLAN_READY:
+            self._phases = {each: (name, "pending") for each, name in planned_phases(event.data)}
+        elif event.kind is EventKind.PHASE_STARTED:
+            self._set(phase, "in_progress")
             self._current = phase
         elif event.kind is EventKind.PHASE_FINISHED:
-            name = self._phases.get(phase, (text_of(event.data, "name"), ""))[0]
-            self._phases[phase] = (name, text_of(event.data, "status") or "completed")
+            self._set(phase, text_of(event.data, "status"))
         self._activity = headline(event) or self._activity
         if event.kind in _SPOKEN:
             self._lines = [*self._lines, describe(event)][-_LAST_LINES:]
+
+    def _set(self, phase: str, status: str) -> None:
+        self._phases[phase] = (self._phases.get(phase, ("", ""))[0], status)
 
     def _render(self) -> RenderableType:
         tree = Tree(self._line(f"{self._activity}  {duration(time.monotonic() - self._began)}"))

@@ -10,6 +10,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.lock import FileLock
 from orchestrator.model.event import Event, EventKind
+from orchestrator.model.json import Json
 
 if TYPE_CHECKING:
     from orchestrator.config.schema import Logging
@@ -39,6 +40,11 @@ def level_of(event: Event) -> str:
     return "warning" if event.kind in _WARNING or event.data.get("status") == "failed" else "info"
 
 
+def _plain(value: Json) -> Json:
+    """Returns a value without the classes of ours, whose names would show in the text form."""
+    return str(value) if isinstance(value, str) else value
+
+
 class Sink(Protocol):
     """Takes a level's worth of named facts."""
 
@@ -62,7 +68,7 @@ class EventLog:
         level = level_of(event)
         if _LEVELS[level] < self._threshold or self._gave_up:
             return
-        facts = {name: value for name, value in event.data.items() if name not in ("level", "event")}
+        facts = {name: _plain(value) for name, value in event.data.items() if name not in ("level", "event")}
         try:
             self._open().msg(
                 str(event.kind), level=level, run_id=event.run_id, trace_id=event.trace_id, **facts

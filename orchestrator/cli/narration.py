@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from orchestrator.model.event import Event, EventKind
-from orchestrator.model.json import Json, JsonObject
+from orchestrator.model.json import JsonObject
 
 Told = Callable[[JsonObject], str]
 
@@ -26,7 +26,21 @@ def text_of(data: JsonObject, name: str) -> str:
         return value
     if isinstance(value, bool | int | float):
         return f"{value:g}" if isinstance(value, float) else str(value)
-    return " ".join(str(part) for part in value)
+    return " ".join(str(part) for part in value if not isinstance(part, Mapping))
+
+
+def phase_of(data: JsonObject) -> str:
+    """Returns the id of the phase that an event is about, empty when it is about none."""
+    return text_of(data, "phase_id") or text_of(data, "phase")
+
+
+def planned_phases(data: JsonObject) -> list[tuple[str, str]]:
+    """Returns id and name of each phase of a `plan.ready` event."""
+    phases = data.get("phases")
+    if not isinstance(phases, list | tuple):
+        return []
+    found = [phase for phase in phases if isinstance(phase, Mapping)]
+    return [(text_of(phase, "id"), text_of(phase, "name")) for phase in found]
 
 
 def _plain(event: Event) -> str:
@@ -34,43 +48,91 @@ def _plain(event: Event) -> str:
     return f"{event.kind.replace('.', ' ').replace('_', ' ')} {details}"
 
 
+def _planned(data: JsonObject) -> str:
+    return "plan: " + ", ".join(f"{phase} {name}" for phase, name in planned_phases(data))
+
+
+def _stepped(data: JsonObject) -> str:
+    of = f" of {text_of(data, 'steps')}" if text_of(data, "steps") not in ("", "1") else ""
+    attempt = f", attempt {text_of(data, 'attempt')}" if text_of(data, "attempt") not in ("", "1") else ""
+    what = f" ({text_of(data, 'task')})" if text_of(data, "task") else ""
+    return f"step {text_of(data, 'step')}{of}{attempt}: {text_of(data, 'agent')}{what}"
+
+
 def _checked(data: JsonObject) -> str:
     seconds = data.get("duration_s")
     took = f" ({seconds:.1f} s)" if isinstance(seconds, int | float) else ""
-    return f"check {text_of(data, 'category')}: {text_of(data, 'status')}  {text_of(data, 'command')}{took}"
+    again = ", known from before" if data.get("reused") else ""
+    on_base = " on the base" if text_of(data, "tree") == "base" else ""
+    detail = f": {text_of(data, 'detail')}" if text_of(data, "detail") else ""
+    return f"check {_check_name(data)}{on_base}: {text_of(data, 'status')}{detail}{again}{took}"
+
+
+def _check_name(data: JsonObject) -> str:
+    name = text_of(data, "name") or text_of(data, "category")
+    command = text_of(data, "command")
+    return f"{name} ({command})" if command else name
 
 
 def _found(data: JsonObject) -> str:
-    new = "new " if data.get("new") else ""
+    old = "" if data.get("is_new", data.get("new", True)) else " (in the base too)"
     place = text_of(data, "location")
     where = f"{place}: " if place else ""
-    return f"{new}{text_of(data, 'severity')} {text_of(data, 'category')}: {where}{text_of(data, 'message')}"
+    return f"{text_of(data, 'severity')} {text_of(data, 'category')}: {where}{text_of(data, 'message')}{old}"
 
 
 def _decided(data: JsonObject) -> str:
     reasons = text_of(data, "reasons")
-    return f"verdict: {text_of(data, 'decision')}" + (f" because {reasons}" if reasons else "")
+    return f"verdict: {text_of(data, 'decision')}" + (f" ({reasons})" if reasons else "")
 
 
 def _finished(data: JsonObject) -> str:
-    parts = (text_of(data, "status"), text_of(data, "outcome"), text_of(data, "branch"))
+    branch = text_of(data, "branch").removeprefix("refs/heads/")
+    parts = (text_of(data, "status"), text_of(data, "outcome"), branch, text_of(data, "error"))
     return "run finished: " + ", ".join(part for part in parts if part)
 
 
-def _commit(data: Mapping[str, Json]) -> str:
-    return text_of(data, "commit")[:12]
+def _changed(data: JsonObject) -> str:
+    warning = text_of(data, "warning")
+    return f"warning: {warning}" if warning else f"run is {text_of(data, 'status')}"
+
+
+def _waits(data: JsonObject) -> str:
+    until = f", until {text_of(data, 'wake_at')}" if text_of(data, "wake_at") else ""
+    return f"run waits for {text_of(data, 'waiting_for') or 'you'}{until}"
+
+
+def _attempted(data: JsonObject) -> str:
+    error = f": {text_of(data, 'error')}" if text_of(data, "error") else ""
+    return f"attempt {text_of(data, 'attempt')} of {phase_of(data)} {text_of(data, 'status')}{error}"
 
 
 _WORDS: dict[EventKind, Told] = {
-    EventKind.PHASE_STARTED: lambda d: f"phase {text_of(d, 'phase')} {text_of(d, 'name')} started",
-    EventKind.PHASE_FINISHED: lambda d: f"phase {text_of(d, 'phase')} finished {text_of(d, 'status')}",
-    EventKind.STEP_STARTED: lambda d: (
-        f"step {text_of(d, 'step')}: {text_of(d, 'agent')} {text_of(d, 'task')}"
-    ),
-    EventKind.AGENT_SAID: lambda d: f"agent: {text_of(d, 'text')}",
-    EventKind.CHECK_FINISHED: _checked,
-    EventKind.CHECKPOINT_CREATED: lambda d: f"checkpoint {_commit(d)} {text_of(d, 'label')}",
-    EventKind.FINDING_ADDED: _found,
-    EventKind.VERDICT_REACHED: _decided,
+    EventKind.RUN_STARTED: lambda d: f"run started from {text_of(d, 'base')[:12]}",
+    EventKind.RUN_RESUMED: lambda d: f"run resumed: {text_of(d, 'reason') or text_of(d, 'status')}",
+    EventKind.RUN_STATUS: _changed,
+    EventKind.RUN_WAITING: _waits,
+    EventKind.RUN_CANCEL_REQUESTED: lambda d: "somebody asked the run to stop",
     EventKind.RUN_FINISHED: _finished,
+    EventKind.PLAN_READY: _planned,
+    EventKind.PHASE_STARTED: lambda d: f"phase {phase_of(d)} started",
+    EventKind.PHASE_FINISHED: lambda d: f"phase {phase_of(d)} {text_of(d, 'status')}",
+    EventKind.EXECUTION_STARTED: lambda d: f"attempt {text_of(d, 'attempt')} of {phase_of(d)} started",
+    EventKind.EXECUTION_FINISHED: _attempted,
+    EventKind.STEP_STARTED: _stepped,
+    EventKind.STEP_FINISHED: lambda d: f"step {text_of(d, 'step')} {text_of(d, 'ending')}",
+    EventKind.AGENT_SAID: lambda d: f"agent: {text_of(d, 'text')}",
+    EventKind.AGENT_TOOL: lambda d: f"agent uses {text_of(d, 'tool')}",
+    EventKind.CHECK_STARTED: lambda d: f"check {_check_name(d)} started",
+    EventKind.CHECK_FINISHED: _checked,
+    EventKind.CHECKPOINT_CREATED: lambda d: f"checkpoint {text_of(d, 'commit')[:12]} {text_of(d, 'label')}",
+    EventKind.FINDING_ADDED: lambda d: f"finding: {_found(d)}",
+    EventKind.FINDING_RESOLVED: lambda d: f"resolved: {_found(d)}",
+    EventKind.VERDICT_REACHED: _decided,
+    EventKind.BRANCH_UPDATED: lambda d: (
+        f"branch {text_of(d, 'branch').removeprefix('refs/heads/')} is at {text_of(d, 'head')[:12]}"
+    ),
+    EventKind.INTERVENTION_REQUESTED: lambda d: f"needs you: {text_of(d, 'reason')}",
+    EventKind.OPERATION_STARTED: lambda d: f"{text_of(d, 'operation')} begun",
+    EventKind.OPERATION_FINISHED: lambda d: f"{text_of(d, 'operation')} {text_of(d, 'status')}",
 }

@@ -16,8 +16,11 @@ def ops(
 ) -> int:
     """Lists merges, discards, cancels and undos, newest first."""
     call = invocation(ctx)
-    with call.open(writes=False) as workspace:
-        found = workspace.state.get_operations(limit=limit)
+    found = []
+    workspace = call.open_existing()
+    if workspace is not None:
+        with workspace:
+            found = workspace.state.get_operations(limit=limit)
     if call.screen.as_json:
         call.screen.json(
             {

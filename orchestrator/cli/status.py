@@ -74,18 +74,10 @@ def _look(call: Invocation, run_id: str | None, limit: int) -> Glance:
 
     paths = OrchestratorPaths(Path(call.locate().home))
     require_ours(paths)
-    nothing: Glance = {"snapshot": False, "more": False, "interventions": 0, "runs": []}
-    if not os.path.lexists(paths.state_file):
-        glance: Glance | None = nothing
-    else:
-        glance = peek(os.fspath(paths.state_file), run_id, limit)
-        if glance is None:
-            StateManager.open_read_only(paths).close()  # says what is wrong with the schema
-            raise Refused(
-                "The state was written by an earlier version.",
-                code="state-older",
-                hint="Bring it up to date with any command that works on it: orchestrator resume",
-            )
+    if os.path.lexists(paths.state_file):
+        StateManager.open_read_only(paths).close()  # says what may be wrong with it
+    glance = peek(os.fspath(paths.state_file), run_id, limit) if os.path.lexists(paths.state_file) else None
+    glance = glance or {"snapshot": False, "more": False, "interventions": 0, "runs": []}
     if run_id is not None and not glance["runs"]:
         raise Refused(
             f"There is no run {run_id!r}.", code="unknown-run", hint="List them with: orchestrator status"

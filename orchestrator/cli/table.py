@@ -28,7 +28,15 @@ def _line(row: tuple[str | Styled, ...], widths: list[int], width: int) -> tuple
     for index, cell in enumerate(row[:-1]):
         parts += [_one_line(cell), " " * (widths[index] - len(_plain(cell))) + _GAP]
     used = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    if not _plain(row[-1]):
+        return _trimmed(parts)
     return (*parts, _cut(_one_line(row[-1]), max(width - used, 8) if width else 0))
+
+
+def _trimmed(parts: list[str | Styled]) -> tuple[str | Styled, ...]:
+    while parts and not _plain(parts[-1]).strip():
+        parts.pop()
+    return tuple(parts)
 
 
 def _plain(cell: str | Styled) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.invocation import Invocation, invocation
-from orchestrator.cli.trusting import ask, show_commands
+from orchestrator.cli.trusting import ask, look, show_commands
 from orchestrator.errors import Refused
 
 if TYPE_CHECKING:
@@ -27,13 +27,10 @@ def trust(
         raise Refused(
             "--show and --revoke exclude each other.", code="usage", hint="orchestrator trust --show"
         )
-    with call.open(writes=False) as workspace:
-        view = workspace.trust
-        if show:
-            return _show(call, view)
-        if revoke:
-            return _revoke(call, view)
-        return _approve(call, view)
+    view = look(call)
+    if show:
+        return _show(call, view)
+    return _revoke(call, view) if revoke else _approve(call, view)
 
 
 def _show(call: Invocation, view: TrustView) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.invocation import Invocation
@@ -11,6 +12,22 @@ from orchestrator.model.json import Json
 
 if TYPE_CHECKING:
     from orchestrator.workspace import TrustView, Workspace
+
+
+def look(call: Invocation) -> TrustView:
+    """Returns whether this repository is trusted and what it would run; needs no state and changes nothing.
+
+    Raises:
+        Refused: no repository, not initialised, unusable configuration.
+    """
+    from orchestrator.cli.config import load_configuration
+    from orchestrator.paths import OrchestratorPaths
+    from orchestrator.state.layout import require_ours
+    from orchestrator.workspace import view_trust
+
+    located = call.locate()
+    require_ours(OrchestratorPaths(Path(located.home)))
+    return view_trust(located, load_configuration(call))
 
 
 def open_trusted(call: Invocation, *, trust_now: bool, flags: Mapping[str, Json] | None = None) -> Workspace:

@@ -16,7 +16,7 @@ from orchestrator.cli.terminal import silence
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.event import Event
 from orchestrator.model.ids import RunId
-from orchestrator.model.run import Run, RunStatus
+from orchestrator.model.run import Outcome, Run, RunStatus
 
 if TYPE_CHECKING:
     from orchestrator.workspace import Workspace
@@ -96,6 +96,8 @@ def _say_end(screen: Screen, run: Run, *, stopped: bool) -> None:
         screen.error(Styled("hint: ", "cyan"), f"Go on with: orchestrator resume {run.id}")
         return
     screen.out(Styled(ending(run), _STYLES.get(run.status, "bold")))
+    if run.metadata.progress.outcome is Outcome.UNVERIFIED:
+        screen.warn("Nothing was proved: this result is UNVERIFIED. Configure checks under `verify:`.")
     for note in run.metadata.progress.notes:
         screen.note("note: ", note)
     for command in next_commands(run):

@@ -7,7 +7,7 @@ an exported bundle), refuses otherwise, and returns the command that brings it b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +38,17 @@ def remove_tree(
 ) -> WayBack:
     """Removes an isolated tree below `root` after `checkpoint` has kept all of it.
 
-    `checkpoint` takes one now and returns its commit, which must be on the run's ref; when it fails,
-    nothing is removed. A kill leaves a part of the tree for a second call, and the checkpoint.
+    Our notes beside it go too. `checkpoint` takes one now and returns its commit, which must be on the
+    run's ref; when it fails, nothing is removed. A kill leaves a part of the tree for a second call, and
+    the checkpoint.
 
     Raises:
         Refused: `not-ours`, the path is not below `root`, or a link.
         Failed: `not-kept`, the checkpoint is not reachable; what `checkpoint` raises.
     """
-    place = Path(os.path.abspath(path))
-    if root.resolve() not in place.parents or place.is_symlink() or place.resolve() != place:
+    named = Path(os.path.abspath(path))
+    place = named.parent.resolve() / named.name
+    if root.resolve() not in place.parents or place.is_symlink():
         raise Refused(
             f"{path} is no isolated tree of a run.",
             code="not-ours",
@@ -61,7 +63,16 @@ def remove_tree(
             hint="Look at the run with: orchestrator doctor",
         )
     Disk().remove_tree(place)
+    _remove_notes(place)
     return WayBack(f"the tree {path}", f"orchestrator restore {commit} --into DIR")
+
+
+def _remove_notes(place: Path) -> None:
+    """Removes what we kept beside a tree that is gone, and the run's directory with the last of them."""
+    disk = Disk()
+    disk.remove_tree(place.parent / f".{place.name}")
+    if not any(place.parent.iterdir()):
+        disk.remove_tree(place.parent)
 
 
 def discard(
@@ -91,7 +102,7 @@ def discard(
     _require_not_checked_out(repository, branch)
     intent = Discard(refs=refs, pin=DISCARDED_REFS + run_id, tip=tip)
     record(intent.facts())
-    apply_discard(repository, intent)
+    _require_applied(apply_discard(repository, intent))
     return WayBack(f"the branch orchestrator/{run_id}", f"git branch orchestrator/{run_id} {tip}")
 
 
@@ -119,7 +130,7 @@ def undiscard(repository: Repository, discarded: Discard, record: Journal) -> Di
         if not intent.restores:
             _require_not_checked_out(repository, name)
     record(intent.facts())
-    apply_discard(repository, intent)
+    _require_applied(apply_discard(repository, intent))
     return intent
 
 
@@ -145,6 +156,15 @@ def apply_discard(repository: Repository, intent: Discard) -> tuple[str, ...]:
     if intent.restores and pinned is not None and not left:
         remove_ref(repository, intent.pin, pinned)
     return tuple(left)
+
+
+def _require_applied(left: tuple[str, ...]) -> None:
+    if left:
+        raise Failed(
+            f"{left[0]} was moved in this very moment and stays.",
+            code="ref-moved",
+            hint=f"Look at it with: git log {left[0]}",
+        )
 
 
 def remove_ref(repository: Repository, name: str, old: ObjectId) -> WayBack:
@@ -221,10 +241,11 @@ def require_kept(repository: Repository, refs: Mapping[str, ObjectId], *, export
         )
 
 
-def remove_orchestrator_dir(path: Path, *, exported: Path | None) -> WayBack:
+def remove_orchestrator_dir(path: Path, *, exported: Path | None, keep: Collection[str] = ()) -> WayBack:
     """Removes the whole `.orchestrator/`; the caller has removed or kept the refs and holds every lock.
 
-    Not atomic: a kill leaves a part for a second call.
+    Names directly below it that are in `keep` stay. Not atomic: a kill leaves a part for a second call, and
+    `layout.json`, by which it is known as ours, goes last.
 
     Raises:
         Refused: `not-ours`, it is a link or has another name.
@@ -235,7 +256,14 @@ def remove_orchestrator_dir(path: Path, *, exported: Path | None) -> WayBack:
             code="not-ours",
             hint="Look at what stands there, and move it away.",
         )
-    Disk().remove_tree(path)
+    disk = Disk()
+    last = [name for name in (names.LAYOUT, names.IGNORE) if name not in keep]
+    for name in sorted(set(os.listdir(path)) - set(keep) - set(last)):
+        disk.remove_tree(path / name)
+    for name in last:
+        disk.remove_tree(path / name)
+    if not keep:
+        disk.remove_tree(path)
     if exported is None:
         return WayBack(str(path), "orchestrator init")
     return WayBack(str(path), f"{_from_bundle(exported, '*')} && orchestrator doctor --recover")

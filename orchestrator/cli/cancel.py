@@ -1,0 +1,28 @@
+"""`cancel`: stops a run and keeps what it reached."""
+
+from __future__ import annotations
+
+import typer
+
+from orchestrator.cli.invocation import invocation
+from orchestrator.cli.lookups import RunArgument, find_run
+
+
+def cancel(ctx: typer.Context, run: RunArgument) -> int:
+    """Asks the run's process to stop, or ends the run here when there is none; `undo` makes it resumable."""
+    call = invocation(ctx)
+    from orchestrator.engine.decisions import cancel_run
+    from orchestrator.model.run import RunStatus
+
+    with call.open(writes=True) as workspace:
+        found = find_run(workspace, run)
+        after = cancel_run(workspace.context, found.id)
+    if call.screen.as_json:
+        call.screen.json({"run_id": after.id, "status": after.status, "requested": True})
+        return 0
+    if after.status is RunStatus.CANCELLED:
+        call.screen.out(f"run {after.id} is cancelled; what it reached is kept")
+    else:
+        call.screen.out(f"run {after.id} was asked to stop; its process ends it")
+    call.screen.note("Take it back with: orchestrator undo")
+    return 0

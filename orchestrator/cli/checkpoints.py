@@ -1,0 +1,45 @@
+"""`checkpoints`: what a run has saved."""
+
+from __future__ import annotations
+
+import typer
+
+from orchestrator.cli.invocation import invocation
+from orchestrator.cli.lookups import RunArgument
+from orchestrator.cli.table import columns
+
+
+def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
+    """Lists a run's checkpoints, newest first; they live in git, so this works when the database is gone."""
+    call = invocation(ctx)
+    from orchestrator.cli.saved import saved_in
+    from orchestrator.model.ids import parse_run_id
+
+    run_id = parse_run_id(run)
+    found = saved_in(call).list_checkpoints(run_id)
+    if call.screen.as_json:
+        call.screen.json(
+            {
+                "run_id": run_id,
+                "checkpoints": [
+                    {
+                        "number": each.number,
+                        "commit": each.commit,
+                        "tree": each.tree,
+                        "label": each.label,
+                        "at": each.at.isoformat().replace("+00:00", "Z"),
+                    }
+                    for each in found
+                ],
+            }
+        )
+        return 0
+    rows = [("NO", "CHECKPOINT", "AT", "LABEL")]
+    rows += [(str(c.number), c.commit, f"{c.at:%Y-%m-%d %H:%M:%S}", c.label) for c in found]
+    for parts in columns(rows) if found else []:
+        call.screen.out(*parts)
+    if not found:
+        call.screen.note(f"There is no checkpoint of a run {run_id}.")
+    else:
+        call.screen.note(f"Take one back with: orchestrator restore {found[0].commit[:12]} --into DIR")
+    return 0

@@ -1,0 +1,42 @@
+"""`undo`: takes back the last decision in this checkout."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.invocation import invocation
+from orchestrator.errors import Refused
+
+
+def undo(
+    ctx: typer.Context,
+    operation: Annotated[str | None, typer.Argument(metavar="[OP]", help="Id as `ops` shows it.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Trust this repository for this call.")] = False,
+) -> int:
+    """Says what it would take back, asks, and does it; an undo can be undone too."""
+    call = invocation(ctx)
+    from orchestrator.engine.decisions import perform_undo, undo_plan
+    from orchestrator.model.ids import OperationId
+
+    with call.open(writes=True, trust_now=trust) as workspace:
+        plan = undo_plan(workspace.context, OperationId(operation) if operation is not None else None)
+        otherwise = f"orchestrator undo {plan.operation.id} --yes"
+        if not call.confirm(f"{plan.sentence}?", otherwise=otherwise):
+            raise Refused(
+                "Nothing was undone.", code="not-confirmed", hint="See what there is: orchestrator ops"
+            )
+        done = perform_undo(workspace.context, plan)
+    if call.screen.as_json:
+        call.screen.json(
+            {
+                "operation": plan.operation.id,
+                "kind": plan.operation.kind,
+                "run_id": plan.operation.run_id,
+                "undone": done,
+            }
+        )
+        return 0
+    call.screen.out(done)
+    return 0
