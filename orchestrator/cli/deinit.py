@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.invocation import invocation
+from orchestrator.cli.invocation import Invocation, invocation
+from orchestrator.errors import Refused
 from orchestrator.model.json import Json
 
 
@@ -22,7 +23,14 @@ def deinit(
     from orchestrator.engine.leaving import leave
 
     bundle = Path(call.directory, export) if export is not None else None
-    with call.open(writes=True) as workspace:
+    try:
+        opened = call.open(writes=True)
+    except Refused as refusal:
+        if refusal.code != "not-initialised" or not _finished(call):
+            raise
+        call.screen.out("An interrupted deinit is finished.")
+        return 0
+    with opened as workspace:
         view = workspace.trust
         left = leave(workspace.context, export=bundle)
         revoked = view.store.revoke(view.key)
@@ -46,3 +54,14 @@ def deinit(
     if bundle is not None:
         call.screen.out(f"exported to {bundle}")
     return 0
+
+
+def _finished(call: Invocation) -> bool:
+    from orchestrator.engine.leaving import finish_leaving
+    from orchestrator.repo.repository import Repository
+
+    located = call.locate()
+    done = finish_leaving(Repository(located, trusted=False), Path(located.orchestrator_dir))
+    if done and call.screen.as_json:
+        call.screen.json({"removed": [], "kept": [], "trust_revoked": 0, "exported": None})
+    return done

@@ -17,13 +17,14 @@ from orchestrator.paths import names
 from orchestrator.repo import export as exporting
 from orchestrator.repo import removal
 from orchestrator.repo.removal import WayBack
+from orchestrator.repo.repository import Repository
 
 _USERS_FILES = (names.CONFIG, names.LOCAL_CONFIG)
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What was taken out, in words, each with the command that brings it back; `kept` are names git tracks."""
+    """What was taken out, in words, each with the way back; `kept` are names that git tracks."""
 
     ways_back: tuple[WayBack, ...]
     kept: tuple[str, ...]
@@ -53,12 +54,24 @@ def leave(context: EngineContext, *, export: Path | None) -> Left:
         refs = repository.our_refs()
         removal.require_kept(repository, refs, exported=export)
         ways_back = [*_files_of_the_user(context), *removal.remove_refs(repository, refs, exported=export)]
-        tracked = _tracked(context)
+        tracked = _tracked(repository)
         context.state.close()
         ways_back.append(
             removal.remove_orchestrator_dir(context.paths.orchestrator_dir, exported=export, keep=tracked)
         )
     return Left(tuple(ways_back), tuple(sorted(tracked)))
+
+
+def finish_leaving(repository: Repository, directory: Path) -> bool:
+    """Removes what a killed `leave` left when nothing but its last marks are there; returns whether it did.
+
+    Anything else, a clone's committed files for instance, stays.
+    """
+    rest = set(os.listdir(directory)) if directory.is_dir() and not directory.is_symlink() else {"?"}
+    if not rest <= set(removal.LAST) or repository.our_refs() or _tracked(repository):
+        return False
+    removal.remove_orchestrator_dir(directory, exported=None)
+    return True
 
 
 def _may_be_alive(context: EngineContext, run: Run) -> bool:
@@ -81,10 +94,10 @@ def _keep_tree(context: EngineContext, run: Run) -> None:
         )
 
 
-def _tracked(context: EngineContext) -> frozenset[str]:
+def _tracked(repository: Repository) -> frozenset[str]:
     """Returns the names directly under `.orchestrator/` that git tracks: they were there before `init`."""
     prefix = names.DIRECTORY + "/"
-    listed = context.repository.git.zsplit("ls-files", "-z", "--", f":(top){names.DIRECTORY}")
+    listed = repository.git.zsplit("ls-files", "-z", "--", f":(top){names.DIRECTORY}")
     paths = (os.fsdecode(item) for item in listed)
     return frozenset(path.removeprefix(prefix).split("/")[0] for path in paths)
 
@@ -95,8 +108,9 @@ def _files_of_the_user(context: EngineContext) -> list[WayBack]:
     for name in _USERS_FILES:
         path = context.paths.orchestrator_dir / name
         if path.is_file() and not path.is_symlink():
-            oid = context.repository.git.text(
+            done = context.repository.git.run(
                 "hash-object", "-w", "--no-filters", "--", str(path), mutates=True
             )
+            oid = done.stdout.decode().strip()
             ways.append(WayBack(str(path), f"git cat-file blob {oid}"))
     return ways

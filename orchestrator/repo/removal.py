@@ -25,6 +25,10 @@ DISCARDED_REFS = "refs/orchestrator/discarded/"
 """Where the results of discarded runs stay reachable."""
 
 
+LAST = (names.LOCKS, names.LAYOUT, names.IGNORE)
+"""What goes last of `.orchestrator/`, in this order: by it an unfinished removal is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class WayBack:
     """What was removed, in words, and the command that brings it back."""
@@ -63,15 +67,15 @@ def remove_tree(
             hint="Look at the run with: orchestrator doctor",
         )
     Disk().remove_tree(place)
-    _remove_notes(place)
+    _remove_notes(place, root.resolve())
     return WayBack(f"the tree {path}", f"orchestrator restore {commit} --into DIR")
 
 
-def _remove_notes(place: Path) -> None:
+def _remove_notes(place: Path, root: Path) -> None:
     """Removes what we kept beside a tree that is gone, and the run's directory with the last of them."""
     disk = Disk()
     disk.remove_tree(place.parent / f".{place.name}")
-    if not any(place.parent.iterdir()):
+    if place.parent != root and not any(place.parent.iterdir()):
         disk.remove_tree(place.parent)
 
 
@@ -245,7 +249,7 @@ def remove_orchestrator_dir(path: Path, *, exported: Path | None, keep: Collecti
     """Removes the whole `.orchestrator/`; the caller has removed or kept the refs and holds every lock.
 
     Names directly below it that are in `keep` stay. Not atomic: a kill leaves a part for a second call, and
-    `layout.json`, by which it is known as ours, goes last.
+    the names in `LAST`, by which it is known as ours, go last.
 
     Raises:
         Refused: `not-ours`, it is a link or has another name.
@@ -257,8 +261,9 @@ def remove_orchestrator_dir(path: Path, *, exported: Path | None, keep: Collecti
             hint="Look at what stands there, and move it away.",
         )
     disk = Disk()
-    last = [name for name in (names.LAYOUT, names.IGNORE) if name not in keep]
-    for name in sorted(set(os.listdir(path)) - set(keep) - set(last)):
+    last = [name for name in LAST if name not in keep]
+    found = set(os.listdir(path)) if path.is_dir() else set()
+    for name in sorted(found - set(keep) - set(last)):
         disk.remove_tree(path / name)
     for name in last:
         disk.remove_tree(path / name)
