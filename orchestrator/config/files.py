@@ -52,5 +52,5 @@ def _read(descriptor: int) -> bytes:
 
 def _check_inside(path: Path, directory: Path) -> None:
     real, root = os.path.realpath(path), os.path.realpath(directory)
-    if os.path.commonpath([real, root]) != root:
+    if not Path(real).is_relative_to(root):
         raise Unreadable("leads out of the repository")

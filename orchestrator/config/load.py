@@ -130,7 +130,7 @@ def _take_repository(reading: _Reading, repository: Path, state_root: Path) -> N
 
 
 def _take_file(reading: _Reading, layer: Layer, path: Path, inside: Path | None) -> bool:
-    file = str(path.relative_to(inside)) if inside is not None else str(path)
+    file = path.relative_to(inside).as_posix() if inside is not None else str(path)
     origin = Origin(layer, printable(file, 4096), 1, 1)
     try:
         data = files.read(path, inside=inside)
@@ -194,15 +194,27 @@ def _enforce(reading: _Reading, layer: Layer, root: Table) -> Table:
         key = item.value if isinstance(item, Leaf) else None
         if not isinstance(key, str):
             continue
-        if fields.find(key.split(".")) is None:
-            known = [each.key for each in fields.declared()]
-            meant = fields.nearest(key, known)
-            hint = f"; did you mean `{meant}`?" if meant else ""
-            reading.problems.append(Problem(item.origin, f"`{printable(key)}` is not a key{hint}"))
+        complaint = _not_enforceable(key)
+        if complaint:
+            reading.problems.append(Problem(item.origin, f"`{printable(key)}` {complaint}"))
         else:
             reading.enforced.setdefault(tuple(key.split(".")), item.origin)
     before = at(reading.root, ("enforced",))
     return _with_enforced(root, before if isinstance(before, Items) else None)
+
+
+def _not_enforceable(key: str) -> str:
+    declared = fields.find(key.split("."))
+    if declared is None:
+        meant = fields.nearest(key, [each.key for each in fields.declared()])
+        return f"is not a key; did you mean `{meant}`?" if meant else "is not a key"
+    if "<n>" in declared.path:
+        return f"is within a list, which is enforced as a whole: {'.'.join(_outside_lists(declared.path))}"
+    return "names no agent or workflow" if "<" in key else ""
+
+
+def _outside_lists(path: tuple[str, ...]) -> tuple[str, ...]:
+    return path[: path.index("<n>")]
 
 
 def _with_enforced(root: Table, before: Items | None) -> Table:

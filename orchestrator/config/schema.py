@@ -362,30 +362,34 @@ class Config(Section):
     agents: dict[Name, Agent] = Field(
         default_factory=dict, description="Agents by name; presets work without being listed."
     )
-    roles: Roles = Field(Roles(), description="Agents for steps that name none.")
+    roles: Roles = Field(default_factory=Roles, description="Agents for steps that name none.")
     tools: dict[Name, Tool] = later({}, "Tools for agents of kind llm.")
     workflows: dict[Name, Workflow] = Field(
         default_factory=dict,
         description="Workflows by name: a list of steps, or a mapping with `steps` and settings. "
         "`default` is used when none is named.",
     )
-    worktrees: Worktrees = Field(Worktrees(), description="The isolated trees in which agents work.")
-    verify: Verify = Field(Verify(), description="The checks that decide.")
-    thresholds: Thresholds = Field(Thresholds(), description="How many findings are too many.")
-    execution: Execution = Field(Execution(), description="How attempts are made.")
-    limits: Limits = Field(Limits(), description="What processes may use.")
-    budget: Budget = Field(Budget(), description="What a run may cost.")
+    worktrees: Worktrees = Field(
+        default_factory=Worktrees, description="The isolated trees in which agents work."
+    )
+    verify: Verify = Field(default_factory=Verify, description="The checks that decide.")
+    thresholds: Thresholds = Field(default_factory=Thresholds, description="How many findings are too many.")
+    execution: Execution = Field(default_factory=Execution, description="How attempts are made.")
+    limits: Limits = Field(default_factory=Limits, description="What processes may use.")
+    budget: Budget = Field(default_factory=Budget, description="What a run may cost.")
     approve: Approve = later("never", "What a person must approve.")
-    git: Git = Field(Git(), description="What becomes of a result.")
-    artifacts: Artifacts = Field(Artifacts(), description="What is kept of a run.")
-    logging: Logging = Field(Logging(), description="The log file.")
-    secrets: Secrets = Field(Secrets(), description="The secret store.")
-    session: Session = Field(Session(), description="Machines that do not last.")
+    git: Git = Field(default_factory=Git, description="What becomes of a result.")
+    artifacts: Artifacts = Field(default_factory=Artifacts, description="What is kept of a run.")
+    logging: Logging = Field(default_factory=Logging, description="The log file.")
+    secrets: Secrets = Field(default_factory=Secrets, description="The secret store.")
+    session: Session = Field(default_factory=Session, description="Machines that do not last.")
     web_mode: Literal["auto", True, False] = later("auto", "Whether every session keeps a state of its own.")
     migration: Migration = Field(
-        Migration(), description="What happens when files of an earlier tool are found."
+        default_factory=Migration, description="What happens when files of an earlier tool are found."
     )
-    retrieval: Retrieval = Field(Retrieval(), description="What planners are told about the repository.")
+    retrieval: Retrieval = Field(
+        default_factory=Retrieval, description="What planners are told about the repository."
+    )
     enforced: tuple[str, ...] = Field(
         (),
         description="Keys that later layers may not override; honoured in the system's and your file only.",

@@ -77,6 +77,23 @@ def test_enforcing_an_unknown_key_is_a_mistake(layers: Layers) -> None:
     )
 
 
+def test_what_could_not_be_enforced_is_refused_instead_of_ignored(layers: Layers) -> None:
+    user = layers.write("user", "enforced: [verify.test.0.run, agents.<name>.env, x]\n")
+
+    assert layers.problems() == (
+        f"{user}:1:12: `verify.test.0.run` is within a list, which is enforced as a whole: verify.test",
+        f"{user}:1:31: `agents.<name>.env` names no agent or workflow",
+        f"{user}:1:50: `x` is not a key",
+    )
+
+
+def test_an_enforced_key_cannot_be_buried_under_a_value_of_another_shape(layers: Layers) -> None:
+    layers.write("user", "git: {integrate: none}\nenforced: [git.integrate]\n")
+
+    assert layers.load("git: \n").config.git.integrate == "none"
+    assert '`git` must be a mapping, not "merge"' in layers.problems("git: merge\n")[0]
+
+
 def test_keys_of_named_parts_can_be_enforced(layers: Layers) -> None:
     layers.write("user", "agents: {claude: {env: {A: b}}}\nenforced: [agents.claude.env]\n")
 

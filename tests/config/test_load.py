@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.config import version_pin
-from orchestrator.config.load import load, system_config_file, user_config_file
+from orchestrator.config.explain import show
+from orchestrator.config.fields import declared
+from orchestrator.config.frozen import freeze, thaw
+from orchestrator.config.load import LoadedConfig, load, system_config_file, user_config_file
 from orchestrator.config.origin import Layer
 from orchestrator.config.schema import Config
+from orchestrator.config.trust import describe, repository_commands
 from orchestrator.errors import ConfigInvalid, Refused
+from orchestrator.model.json import Json
 from tests.config.conftest import Layers
 
 CONTRACT = """\
@@ -442,3 +450,62 @@ def test_a_configuration_cannot_be_changed(layers: Layers) -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         config.limits.cpu_s = 3  # type: ignore[misc]
+
+
+KEYS = st.sampled_from(
+    [
+        *(each.path[-1] for each in declared()),
+        "kind",
+        "claude",
+        "default",
+        "x",
+        "",
+        "a.b",
+        "<name>",
+        "0",
+        "\x85",
+    ]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 10_000)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(
+        ["claude", "command", "never", "auto", "1", "", "{report}", "git.integrate", "\x00", "../x"]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=25,
+)
+
+
+@given(user=st.dictionaries(KEYS, VALUES, max_size=5), repository=st.dictionaries(KEYS, VALUES, max_size=5))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_the_files_hold_ends_in_a_configuration_or_in_named_problems(
+    tmp_path_factory: pytest.TempPathFactory, user: dict[str, Json], repository: dict[str, Json]
+) -> None:
+    root = tmp_path_factory.mktemp("any")
+    (root / "user.yaml").write_text(json.dumps(user))
+    (root / "workflow.yaml").write_text(json.dumps(repository))
+
+    loaded = loaded_or_refused(root)
+
+    if isinstance(loaded, ConfigInvalid):
+        assert loaded.problems
+        assert all(problem.isprintable() and len(problem) < 2000 for problem in loaded.problems)
+    elif isinstance(loaded, Refused):
+        assert loaded.code == "required-version"
+    else:
+        assert thaw(freeze(loaded.config)) == loaded.config
+        assert all(row.key for row in show(loaded))
+        assert all(describe(command).isprintable() for command in repository_commands(loaded))
+
+
+def loaded_or_refused(root: Path) -> LoadedConfig | Refused:
+    user = root / "user.yaml"
+    try:
+        return load(
+            repository=root, state_root=root, environment={}, system_file=root / "none", user_file=user
+        )
+    except Refused as error:
+        return error
