@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from orchestrator.errors import Refused, StateLost
+from orchestrator.errors import StateLost
 from orchestrator.fs.effects import announce
 from orchestrator.state import codec, snapshot
 from orchestrator.state.failure import translated
@@ -206,7 +206,7 @@ class Database:
             self.execute(f"RELEASE part{self._depth}")
 
     def _require_transaction(self) -> None:
-        """Refuses to go on after SQLite has ended the transaction by itself, as it does when the disk is full."""
+        """Refuses to go on after SQLite has ended the transaction by itself, as on a full disk."""
         if not self._connection.in_transaction:
             raise translated(sqlite3.OperationalError("the transaction has ended already"), self.path)
 
@@ -265,13 +265,7 @@ def connect(path: str) -> Database:
         Refused: `state-unsafe`, a link or something else that is no regular file stands at one of its names.
         DiskFailed, StateDamaged: it cannot be opened, or is no database.
     """
-    for name in (path, path + "-wal", path + "-shm"):
-        if os.path.lexists(name) and (os.path.islink(name) or not os.path.isfile(name)):
-            raise Refused(
-                f"{name} is not a regular file.",
-                code="state-unsafe",
-                hint="Look where it leads and move it away, then: orchestrator doctor --recover",
-            )
+    snapshot.refuse_unsafe(path)
     try:
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256

@@ -91,9 +91,10 @@ def parsed(document: JsonObject) -> RunDocument:
     """
     try:
         found = codec.adapter(RunDocument).validate_python(json.loads(json.dumps(document)))
-    except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it nests too deeply"
-        raise _invalid(reason) from error
+    except RecursionError as error:
+        raise _invalid("it nests too deeply") from error
+    except ValueError as error:
+        raise _invalid(str(error).splitlines()[0]) from error
     parse_run_id(found.run.id)
     if found.phases:
         Plan.of(tuple(phase.plan for phase in found.phases))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 READ_TIMEOUT_S = 5.0
 _ATTEMPTS = 20
 _CANNOT = (8, 14)
+_KIND, _REGULAR = 0o170000, 0o100000
 _PLAIN = b"/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
@@ -29,8 +30,7 @@ def open_to_read(path: str) -> tuple[sqlite3.Connection, bool]:
         Refused: `state-missing` or `state-unsafe`.
         DiskFailed, StateDamaged: it cannot be read, or is no database.
     """
-    if os.path.islink(path) or (os.path.lexists(path) and not os.path.isfile(path)):
-        raise Refused(f"{path} is not a regular file.", code="state-unsafe", hint="Look where it leads.")
+    refuse_unsafe(path)
     if not os.path.lexists(path):
         raise Refused(
             f"There is no state in {path}.", code="state-missing", hint="Start with: orchestrator init"
@@ -44,6 +44,25 @@ def open_to_read(path: str) -> tuple[sqlite3.Connection, bool]:
         return _from_copy(path), True
     except sqlite3.Error as error:
         raise translated(error, path) from error
+
+
+def refuse_unsafe(path: str) -> None:
+    """Refuses a database where a link, or what is no file, stands at its name or at that of a file beside it.
+
+    Raises:
+        Refused: `state-unsafe`.
+    """
+    for name in (path, path + "-wal", path + "-shm"):
+        try:
+            mode = os.lstat(name).st_mode
+        except OSError:
+            continue  # missing, or a place that opening it will complain about
+        if mode & _KIND != _REGULAR:
+            raise Refused(
+                f"{name} is not a regular file.",
+                code="state-unsafe",
+                hint="Look where it leads and move it away, then: orchestrator doctor --recover",
+            )
 
 
 def _in_place(path: str) -> sqlite3.Connection:

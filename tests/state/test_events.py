@@ -259,7 +259,7 @@ def test_text_keeps_every_byte(text: str) -> None:
     kept = codec.readable(bound.encode() if isinstance(bound, str) else bound)
 
     if any("\ud800" <= letter <= "\udfff" and not "\udc80" <= letter <= "\udcff" for letter in text):
-        return  # a surrogate that stands for no byte has no exact form; that it can be written is all we promise
+        return  # a surrogate that stands for no byte has no exact form: that it can be written is enough
     assert kept.encode("utf-8", "surrogateescape") == text.encode("utf-8", "surrogateescape")
 
 
