@@ -19,6 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"orchestrator {__version__}\n")
         return 0
+    page = _help_page(arguments)
+    if page is not None:
+        sys.stdout.write(page)
+        return 0
     flags, run_id = _plain_status(arguments)
     if flags is not None:
         from orchestrator.cli.quick_status import answer
@@ -29,6 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from orchestrator.cli.app import call
 
     return call(arguments)
+
+
+def _help_page(arguments: list[str]) -> str | None:
+    """Returns the help that is asked for in plain words, None when it is not or the words are unusual."""
+    if arguments and "--help" not in arguments and "-h" not in arguments:
+        return None
+    words = [word for word in arguments if word not in ("--help", "-h")]
+    from orchestrator.cli.help_pages import PAGES
+
+    return PAGES.get(" ".join(words))
 
 
 def _plain_status(arguments: list[str]) -> tuple[Flags | None, str | None]:

@@ -168,6 +168,23 @@ def _value_options(command: Any) -> frozenset[str]:
     )
 
 
+def help_pages() -> dict[str, str]:
+    """Returns the help of every command by its path (`config show`; empty for the root), 80 columns wide."""
+    pages: dict[str, str] = {}
+
+    def collect(command: Any, context: Any, path: str) -> None:
+        pages[path] = str(command.get_help(context)) + "\n"
+        if isinstance(command, TyperGroup):
+            for name in command.list_commands(context):
+                child: Any = command.get_command(context, name)
+                below = typer.Context(child, info_name=name, parent=context, terminal_width=80)
+                collect(child, below, f"{path} {name}".strip())
+
+    whole = root()
+    collect(whole, typer.Context(whole, info_name=PROGRAM, terminal_width=80), "")
+    return pages
+
+
 def show_help(command: Any, words: list[str]) -> int:
     """Prints the help of the command that `words` lead to and returns 0; parses no values, so it is fast."""
     context = typer.Context(command, info_name=PROGRAM)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from orchestrator.errors import Refused
 from orchestrator.paths import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path  # 8 ms that the front door, which needs the names alone, does not pay
 
 __all__ = ["OrchestratorPaths", "is_session_id"]
 
 
 def is_session_id(text: str) -> bool:
-    """Returns whether `text` is 1-64 of `[A-Za-z0-9_-]` starting alphanumeric, so that it cannot escape a directory."""
+    """Returns whether `text` is 1-64 of `[A-Za-z0-9_-]`, starting alphanumeric: it cannot escape a directory."""
     body = text.replace("_", "a").replace("-", "a")
     return 0 < len(text) <= 64 and text.isascii() and body.isalnum() and text[0].isalnum()
 
@@ -23,7 +25,9 @@ class OrchestratorPaths:
     state tree of its own under `sessions/<id>`; configuration, secrets and locks stay shared.
     """
 
-    def __init__(self, base_dir: Path = Path("."), web_mode: bool = False) -> None:
+    def __init__(self, base_dir: Path | str = ".", web_mode: bool = False) -> None:
+        from pathlib import Path
+
         self.base_dir = Path(base_dir)
         self.web_mode = web_mode
         root = self.base_dir / names.DIRECTORY

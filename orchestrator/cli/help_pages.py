@@ -1,0 +1,598 @@
+"""The help of every command, so that it costs no import. Made by `help_source`; a test compares."""
+
+# fmt: off
+PAGES = {
+    '': r'''Usage: orchestrator [OPTIONS] COMMAND [ARGS]...
+
+  Runs coding agents in isolated git trees, checks what they leave, and hands
+  you a branch.
+
+Options:
+  --version             Show the version and exit.
+  --install-completion  Install completion for the current shell.
+  --show-completion     Show completion for the current shell, to copy it or
+                        customize the installation.
+
+Commands:
+  init           Create .orchestrator/ here and write a workflow.yaml to start
+                 from.
+  deinit         Take orchestrator out of this repository again.
+  run            Let agents work on a task in an isolated tree, check it, and
+                 leave a branch.
+  resume         Go on with an interrupted, failed or waiting run.
+  status         Show problems first, then runs.
+  log            Show what happened in a run, in order.
+  diff           Show what a run changed.
+  findings       Show what the checks complained about.
+  report         Show a run's report in Markdown.
+  checkpoints    List a run's checkpoints, newest first.
+  restore        Write a checkpoint's files into a new directory.
+  merge          Merge a run's result into the current branch.
+  discard        Drop a run's branch and trees; a checkpoint stays.
+  cancel         Stop a run; what it reached is kept.
+  undo           Take back the last merge, discard or cancel here.
+  ops            List what can be undone.
+  interventions  List what needs a person.
+  resolve        Answer something that needed a person.
+  verify         Run the checks on the working tree as it is.
+  config         Show, check and explain the configuration.
+  agents         List agents, their versions and health.
+  trust          Approve the commands that this repository's configuration would
+                 run.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'init': r'''Usage: orchestrator init [OPTIONS]
+
+  Create .orchestrator/ here and write a workflow.yaml to start from.
+
+Options:
+  --dry-run  Show what would be made; change nothing.
+  --private  Keep all of it out of git.
+  --trust    Trust the commands of the configuration.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'deinit': r'''Usage: orchestrator deinit [OPTIONS]
+
+  Take orchestrator out of this repository again.
+
+Options:
+  --export FILE  Write everything into this git bundle first.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'run': r'''Usage: orchestrator run [OPTIONS] {TASK}
+
+  Let agents work on a task in an isolated tree, check it, and leave a branch.
+
+Arguments:
+  TASK <str>  What shall be done; - reads it from standard input.  [required]
+
+Options:
+  --workflow NAME                Workflow of workflow.yaml.  [default: default]
+  --agent NAME                   Agent for every step.
+  --command "…"                  Command as the agent; split as a shell does,
+                                 started without one.
+  --plan FILE                    Plan of phases, as JSON.
+  --base REF                     Start from here instead of HEAD.
+  --integrate none|branch|merge  What becomes of the result.
+  --run-id ID                    Id of the run; must be new.
+  --dry-run                      Show what would be done; change nothing.
+  --trust                        Trust this repository for this call.
+  --require-clean                Done only when every check passes without
+                                 findings, old or new.
+  --include-changes              Start from your uncommitted changes too.
+  --wait                         Wait here instead of ending with status 6.
+  --max-time S                   Seconds for the whole run.  [x>=1]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'resume': r'''Usage: orchestrator resume [OPTIONS] [[RUN]]
+
+  Go on with an interrupted, failed or waiting run.
+
+Arguments:
+  [RUN] <str>  Id of the run.
+
+Options:
+  --due    Every waiting run whose time has come.
+  --watch  With --due: stay and look again.
+  --trust  Trust this repository for this call.
+  --wait   Wait here instead of ending with status 6.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'status': r'''Usage: orchestrator status [OPTIONS] [[RUN]]
+
+  Show problems first, then runs.
+
+Arguments:
+  [RUN] <str>  Id of the run.
+
+Options:
+  --watch              Stay, and show again what changes.
+  --limit <int range>  How many runs, newest first.  [default: 20; 1<=x<=10000]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'log': r'''Usage: orchestrator log [OPTIONS] {RUN}
+
+  Show what happened in a run, in order.
+
+Arguments:
+  RUN <str>  Id of the run.  [required]
+
+Options:
+  --no-pager  Print at once, on a terminal too.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'diff': r'''Usage: orchestrator diff [OPTIONS] {RUN}
+
+  Show what a run changed.
+
+Arguments:
+  RUN <str>  Id of the run.  [required]
+
+Options:
+  --stat      Only how much of which file.
+  --no-pager  Print at once, on a terminal too.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'findings': r'''Usage: orchestrator findings [OPTIONS] {RUN}
+
+  Show what the checks complained about.
+
+Arguments:
+  RUN <str>  Id of the run.  [required]
+
+Options:
+  --format text|json|sarif|junit|github|markdown
+                                  Form of the answer.  [default: text]
+  --open                          Leave out what has been resolved.
+  --no-pager                      Print at once, on a terminal too.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'report': r'''Usage: orchestrator report [OPTIONS] {RUN}
+
+  Show a run's report in Markdown.
+
+Arguments:
+  RUN <str>  Id of the run.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'checkpoints': r'''Usage: orchestrator checkpoints [OPTIONS] {RUN}
+
+  List a run's checkpoints, newest first.
+
+Arguments:
+  RUN <str>  Id of the run.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'restore': r'''Usage: orchestrator restore [OPTIONS] {CHECKPOINT}
+
+  Write a checkpoint's files into a new directory.
+
+Arguments:
+  CHECKPOINT <str>  Id as `checkpoints` shows it.  [required]
+
+Options:
+  --into DIR  A directory that is missing or empty.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'merge': r'''Usage: orchestrator merge [OPTIONS] {RUN}
+
+  Merge a run's result into the current branch.
+
+Arguments:
+  RUN <str>  Id of the run.  [required]
+
+Options:
+  --trust  Trust this repository for this call.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'discard': r'''Usage: orchestrator discard [OPTIONS] {RUN}
+
+  Drop a run's branch and trees; a checkpoint stays.
+
+Arguments:
+  RUN <str>  Id of the run.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'cancel': r'''Usage: orchestrator cancel [OPTIONS] {RUN}
+
+  Stop a run; what it reached is kept.
+
+Arguments:
+  RUN <str>  Id of the run.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'undo': r'''Usage: orchestrator undo [OPTIONS] [[OP]]
+
+  Take back the last merge, discard or cancel here.
+
+Arguments:
+  [OP] <str>  Id as `ops` shows it.
+
+Options:
+  --trust  Trust this repository for this call.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'ops': r'''Usage: orchestrator ops [OPTIONS]
+
+  List what can be undone.
+
+Options:
+  --limit <int range>  How many, newest first.  [default: 20; 1<=x<=10000]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'interventions': r'''Usage: orchestrator interventions [OPTIONS] [[RUN]]
+
+  List what needs a person.
+
+Arguments:
+  [RUN] <str>  Id of the run.
+
+Options:
+  --all  Those too that have been answered.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'resolve': r'''Usage: orchestrator resolve [OPTIONS] {ID}
+
+  Answer something that needed a person.
+
+Arguments:
+  ID <str>  Id as `interventions` shows it.  [required]
+
+Options:
+  --note TEXT  What was done about it.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'verify': r'''Usage: orchestrator verify [OPTIONS]
+
+  Run the checks on the working tree as it is.
+
+Options:
+  --base REF                      Only findings that this commit lacks count.
+  --format text|json|sarif|junit|github|markdown
+                                  Form of the answer.  [default: text]
+  --trust                         Trust this repository for this call.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'config': r'''Usage: orchestrator config [OPTIONS] COMMAND [ARGS]...
+
+  Show, check and explain the configuration.
+
+Commands:
+  show      Show every value that applies.
+  schema    Print the JSON schema of workflow.yaml.
+  validate  Check the configuration; every problem is named with its place.
+  explain   Say what a key means, what applies, and which line says so.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'config show': r'''Usage: orchestrator config show [OPTIONS]
+
+  Show every value that applies.
+
+Options:
+  --origin  Where each value comes from.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'config schema': r'''Usage: orchestrator config schema [OPTIONS]
+
+  Print the JSON schema of workflow.yaml.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'config validate': r'''Usage: orchestrator config validate [OPTIONS]
+
+  Check the configuration; every problem is named with its place.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'config explain': r'''Usage: orchestrator config explain [OPTIONS] {KEY}
+
+  Say what a key means, what applies, and which line says so.
+
+Arguments:
+  KEY <str>  For example execution.timeout_s.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'agents': r'''Usage: orchestrator agents [OPTIONS] COMMAND [ARGS]...
+
+  List agents, their versions and health.
+
+Commands:
+  check  Check that agents can be started; exit status 1 when one of them...
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'agents check': r'''Usage: orchestrator agents check [OPTIONS] [[NAME]]
+
+  Check that agents can be started; exit status 1 when one of them cannot.
+
+Arguments:
+  [NAME] <str>  One agent; all by default.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'trust': r'''Usage: orchestrator trust [OPTIONS]
+
+  Approve the commands that this repository's configuration would run.
+
+Options:
+  --show    Show what would run and whether it is trusted.
+  --revoke  Take trust back.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+}
