@@ -11,7 +11,6 @@ from typing import Annotated, Literal, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from orchestrator.config.schema import Config
 from orchestrator.model.json import Json
@@ -58,8 +57,9 @@ def is_later(field: FieldInfo) -> bool:
 
 def default_of(field: FieldInfo) -> Json:
     """Returns the default as JSON; null for a field that is required."""
-    value = field.get_default(call_default_factory=True, validated_data={})
-    return None if value is PydanticUndefined else _json(value)
+    if field.is_required():
+        return None
+    return _json(field.get_default(call_default_factory=True, validated_data={}))
 
 
 def same(one: Json, other: Json) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from orchestrator.config import fields
 from orchestrator.config.document import Items, Leaf, Node, Table
@@ -38,18 +39,29 @@ _BOUNDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Complaint:
+    """What pydantic says about one place; `facts` are the numbers and choices of its message."""
+
+    path: Path
+    kind: str
+    message: str
+    facts: Mapping[str, object]
+
+
 def of_schema(error: ValidationError, root: Table) -> list[Problem]:
     """Returns the problems that pydantic found, each at the line of the value or key that causes it.
 
     At most 101 of them: wording a hundred thousand, as a hostile file can cause, would take minutes.
     """
     details = error.errors(include_url=False, include_input=False)
-    own = [detail for detail in details if not _follows(detail, root)]
-    return [_problem(detail, root) for detail in own[: MAX_PROBLEMS + 1]]
+    complaints = [_Complaint(each["loc"], each["type"], each["msg"], each.get("ctx", {})) for each in details]
+    own = [complaint for complaint in complaints if not _follows(complaint, root)]
+    return [_problem(complaint, root) for complaint in own[: MAX_PROBLEMS + 1]]
 
 
 def of_agents(root: Table) -> list[Problem]:
-    """Returns a problem for each step whose agent is neither configured nor a preset."""
+    """Returns a problem for each step whose agent does not exist, or cannot have the model asked for."""
     agents = at(root, ("agents",))
     known = {*PRESETS, *(agents.entries if isinstance(agents, Table) else ())}
     found = []
@@ -61,7 +73,17 @@ def of_agents(root: Table) -> list[Problem]:
             if isinstance(agent, Leaf) and isinstance(agent.value, str) and agent.value not in known:
                 sentence = f"there is no agent `{printable(agent.value)}`"
                 found.append(Problem(agent.origin, sentence + _meant(agent.value, known)))
+            found += _of_model(agents, step)
     return found
+
+
+def _of_model(agents: Node | None, step: Node) -> list[Problem]:
+    agent, model = at(step, ("agent",)), at(step, ("model",))
+    kind = at(agents, (str(_value(agent)), "kind"))
+    if _value(kind) != "command" or model is None or _value(model) is None:
+        return []
+    sentence = f"`model` means nothing to agent `{printable(str(_value(agent)))}`, which is of kind command"
+    return [Problem(model.origin, sentence)]
 
 
 def listed(problems: list[Problem]) -> tuple[str, ...]:
@@ -73,23 +95,23 @@ def listed(problems: list[Problem]) -> tuple[str, ...]:
     return (*lines, "further problems are not shown") if len(unique) > len(lines) else lines
 
 
-def _follows(detail: ErrorDetails, root: Table) -> bool:
+def _follows(complaint: _Complaint, root: Table) -> bool:
     """Returns whether a list counts as too short only because pydantic does not count its wrong items."""
-    node = at(root, detail["loc"])
-    return detail["type"] == "too_short" and isinstance(node, Items) and bool(node.items)
+    node = at(root, complaint.path)
+    return complaint.kind == "too_short" and isinstance(node, Items) and bool(node.items)
 
 
-def _problem(detail: ErrorDetails, root: Table) -> Problem:
-    path: Path = tuple(part for part in detail["loc"] if part != "[key]")
-    kind = detail["type"]
+def _problem(complaint: _Complaint, root: Table) -> Problem:
+    path: Path = tuple(part for part in complaint.path if part != "[key]")
+    kind = complaint.kind
     if kind == "extra_forbidden":
         return Problem(_key_origin(root, path), _unknown_key(path))
     if kind == "missing":
         return Problem(_origin(root, path), _missing(path))
-    if "[key]" in detail["loc"]:
+    if "[key]" in complaint.path:
         name = printable(str(path[-1]))
         return Problem(_key_origin(root, path), f"`{name}` cannot be a name here: {_name_rule(path)}")
-    return Problem(_origin(root, path), f"`{_shown(path)}` {_complaint(detail, at(root, path))}")
+    return Problem(_origin(root, path), f"`{_shown(path)}` {_complaint(complaint, at(root, path))}")
 
 
 def _unknown_key(path: Path) -> str:
@@ -128,10 +150,10 @@ def _name_rule(path: Path) -> str:
     return "up to 64 letters, digits, _ and -, starting with a letter or digit"
 
 
-def _complaint(detail: ErrorDetails, node: Node | None) -> str:
-    kind, context = detail["type"], detail.get("ctx", {})
+def _complaint(complaint: _Complaint, node: Node | None) -> str:
+    kind, context = complaint.kind, complaint.facts
     if kind == "literal_error":
-        return _choices(detail, node)
+        return _choices(complaint, node)
     if kind in _EXPECTED:
         return f"must be {_EXPECTED[kind]}, not {_found(node)}"
     if kind in _BOUNDS:
@@ -145,13 +167,13 @@ def _complaint(detail: ErrorDetails, node: Node | None) -> str:
         return f"cannot be {printable(json.dumps(_value(node)))}: {_pattern_rule(str(context['pattern']))}"
     if kind == "value_error":
         return f"is not right: {printable(str(context['error']), 400)}"
-    return f"is not right: {printable(detail['msg'], 400)}"
+    return f"is not right: {printable(complaint.message, 400)}"
 
 
-def _choices(detail: ErrorDetails, node: Node | None) -> str:
-    declared = fields.find(tuple(str(part) for part in detail["loc"]))
-    choices = fields.in_words(declared.annotation) if declared else str(detail["ctx"]["expected"])
-    if detail["loc"][-1] == "version":
+def _choices(complaint: _Complaint, node: Node | None) -> str:
+    declared = fields.find(tuple(str(part) for part in complaint.path))
+    choices = fields.in_words(declared.annotation) if declared else str(complaint.facts["expected"])
+    if complaint.path[-1] == "version":
         return f"must be 1, not {_found(node)}: this version of orchestrator reads no other format"
     known = [choice for choice in choices.removesuffix(" or null").split(" | ") if choice not in LATER_KINDS]
     value = _value(node)

@@ -211,7 +211,7 @@ def test_json_is_read_as_itself(value: Json) -> None:
 
 
 @given(data=st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_bytes_give_a_tree_or_a_problem_and_never_an_error(data: bytes) -> None:
     node, problems = parse(data, layer=Layer.USER, file="f")
 

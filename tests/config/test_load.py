@@ -197,6 +197,10 @@ def test_all_problems_of_all_layers_are_named_at_once(layers: Layers) -> None:
             "agents: {claude: {sandbox: auto}}",
             ":1:19: `agents.claude.sandbox` is not available in this version",
         ),
+        (
+            "{agents: {x: {kind: command, command: [a]}}, workflows: {w: [{agent: x, model: m}]}}",
+            ":1:80: `model` means nothing to agent `x`, which is of kind command",
+        ),
         ("workflows: {w: []}", ":1:16: `workflows.w.steps` must not be empty"),
         ("workflows: {w: }", ":1:16: `workflows.w` must be a mapping, not nothing"),
         ("workflows: {w: {max_iterations: 5, steps: [{}]}}", "`workflows.w.max_iterations` is not available"),
@@ -480,7 +484,7 @@ VALUES = st.recursive(
 
 
 @given(user=st.dictionaries(KEYS, VALUES, max_size=5), repository=st.dictionaries(KEYS, VALUES, max_size=5))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_files_hold_ends_in_a_configuration_or_in_named_problems(
     tmp_path_factory: pytest.TempPathFactory, user: dict[str, Json], repository: dict[str, Json]
 ) -> None:

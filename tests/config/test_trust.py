@@ -50,7 +50,7 @@ FULL = """\
 agents:
   fixer: {kind: command, command: [fix, a b], args: [--x], env: {B: c, A: "1"}, stdin: prompt}
   claude: {model: opus}
-workflows: {default: [{agent: fixer, task: review, prompt: "Do\\nit", description: why, model: m}, {}]}
+workflows: {default: [{agent: claude, task: review, prompt: "Do\\nit", description: why, model: m}, {}]}
 worktrees: {setup: [[pip, install]], bring: [.env], root: /tmp/trees}
 verify: {build: [[make]], custom: [[./x.sh]]}
 git: {integrate: merge}
@@ -63,7 +63,7 @@ def test_everything_that_would_run_is_listed_in_words(layers: Layers) -> None:
     assert [describe(command) for command in repository_commands(loaded)] == [
         "agents.fixer: fix 'a b' --x, with A=1, with B=c, the prompt on standard input",
         "agents.claude: claude, model opus",
-        "workflows.default.steps.0: agent fixer, task review, model m, told: why, prompt: Do\\nit",
+        "workflows.default.steps.0: agent claude, task review, model m, told: why, prompt: Do\\nit",
         "workflows.default.steps.1: agent first one found, task implement",
         "worktrees.setup.0: pip install",
         "worktrees.bring: copies your ignored files .env into the agents' trees",
