@@ -15,9 +15,9 @@ from orchestrator.model.finding import Category, Finding, Severity
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.process.command import Ended, Limits
 from orchestrator.process.spawn import minimal_environment
-from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
 from orchestrator.verify.bring import digest_of, files_to_bring
-from orchestrator.verify.clean import NotReady, clean_tree
+from orchestrator.verify.clean import DIRECTORY, NotReady, clean_tree, prepare
 from orchestrator.verify.outcome import Check, CheckOutcome, CheckReport, Receipt
 from orchestrator.verify.receipts import environment_fingerprint, receipt_for, reusable, reused
 from orchestrator.verify.running import Process, Runner, run_check
@@ -113,6 +113,24 @@ def check_tree(
     return _Checking(request, cancelled, on_event).report()
 
 
+def make_ready(
+    request: CheckRequest,
+    tree: IsolatedTree,
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
+    on_event: Callable[[CheckEvent], None] = lambda event: None,
+) -> NotReady | None:
+    """Brings files into an agent's tree and runs setup there, before the agent starts; does so once per tree.
+
+    Of the request the checks, the tree hash and the receipts are not looked at. Returns why the tree is not
+    ready; the next call then tries again.
+
+    Raises:
+        DiskFailed: a file cannot be written.
+    """
+    return _Checking(request, cancelled, on_event).make_ready(tree)
+
+
 class _Checking:
     def __init__(
         self, request: CheckRequest, cancelled: Callable[[], bool], on_event: Callable[[CheckEvent], None]
@@ -151,6 +169,10 @@ class _Checking:
             outcomes = tuple(self._run_all(runner, watch, known))
         return self._reported(outcomes, prints)
 
+    def make_ready(self, tree: IsolatedTree) -> NotReady | None:
+        """Makes an agent's tree ready."""
+        return prepare(self._request.trees.repository, tree, self._request.worktrees, self._set_up)
+
     def _run_all(
         self, runner: Runner, watch: TreeWatch, known: Mapping[str, Receipt]
     ) -> Iterator[CheckOutcome]:
@@ -186,7 +208,7 @@ class _Checking:
     def _place(self) -> Iterator[tuple[Path, TreeWatch, NotReady | None]]:
         request = self._request
         if self._in_place and request.worktree is not None:
-            sidecar = request.trees.root / ".checks" / request.run_id
+            sidecar = request.trees.root / DIRECTORY / request.run_id
             watch = TreeWatch(request.trees.repository, request.worktree, request.tree, sidecar)
             watch.make_index()
             directory, problem = request.worktree, None

@@ -74,7 +74,7 @@ def clean_tree(
     return made, watch, problem
 
 
-def make_ready(
+def prepare(
     repository: Repository, tree: IsolatedTree, config: Worktrees, run: RunCommand
 ) -> NotReady | None:
     """Brings files into an agent's tree and runs setup there, once: the receipt is written last.

@@ -146,7 +146,7 @@ def _make(root: Path, find_program: FindProgram) -> Iterator[Detected]:
     makefile = next((name for name in _MAKEFILES if (root / name).is_file()), None)
     if makefile is None:
         return
-    targets = set(re.findall(r"^([A-Za-z0-9_-]+)[ \t]*::?(?!=)", _text(root / makefile), re.MULTILINE))
+    targets = set(re.findall(r"^([A-Za-z0-9_-]+)[ \t]*::?(?![:=])", _text(root / makefile), re.MULTILINE))
     tests = "test" if "test" in targets else "check"
     for target, category in (("build", Category.BUILD), (tests, Category.TEST), ("lint", Category.LINT)):
         if target in targets:

@@ -183,6 +183,8 @@ def _unclean(outcome: CheckOutcome) -> str:
 
 
 def _unproved(head: CheckReport) -> tuple[str, ...]:
+    if head.setup_failure is not None:
+        return ()
     if not head.complete:
         return ("The checks were stopped before all had run.",)
     if not head.outcomes:

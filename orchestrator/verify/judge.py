@@ -11,7 +11,7 @@ from orchestrator.process.command import Ended
 from orchestrator.verify.junit import parse_junit
 from orchestrator.verify.lines import parse_lines
 from orchestrator.verify.outcome import Check, CheckStatus
-from orchestrator.verify.output import last_lines, plain_text, read_regular
+from orchestrator.verify.output import Printed, last_lines, plain_text, read_regular
 from orchestrator.verify.parsed import Parsed
 from orchestrator.verify.ruff_json import parse_ruff
 from orchestrator.verify.sources import Sources
@@ -38,26 +38,27 @@ class Judged:
 
 
 def judge(
-    check: Check, ended: Ended, *, tree: Path, output: Path, report: Path, stdout: bytes = b""
+    check: Check, ended: Ended, *, tree: Path, output: Path, report: Path, stdout: Printed, stderr: Printed
 ) -> Judged:
     """Returns what follows from how the check ended and what it left in `output` and `report`.
 
-    `output` holds stdout and stderr mixed, `stdout` the first alone. The exit status can only make it worse:
+    `output` holds both streams mixed as they came. The exit status can only make it worse:
     status 0 with failures in the report has failed, and a test command is no pass unless some test was run,
     or nobody could count.
     """
     if ended.cause != "exited" or ended.exit_status is None:
         return Judged(CheckStatus.BROKEN, detail=_why_broken(ended))
     text = _without_paths(_text_of(output), tree, report)
-    parsed = _parse(check, ended.exit_status, text, report, stdout, Sources(tree))
+    parsed = _parse(check, ended.exit_status, text, report, bytes(stdout.head), Sources(tree))
     if check.category is Category.TEST and _ran_no_test(check, ended.exit_status, text, parsed):
         return Judged(CheckStatus.NO_TESTS, detail="no test was run", tests_run=0)
     if check.report is not None and parsed.problem and ended.exit_status == 0:
         return Judged(CheckStatus.BROKEN, detail=f"it ended well, but {parsed.problem}")
-    return _concluded(check, ended.exit_status, text, parsed)
+    end = _without_paths(_end_of(stdout, stderr), tree, report)
+    return _concluded(check, ended.exit_status, end, parsed)
 
 
-def _concluded(check: Check, exit_status: int, text: str, parsed: Parsed) -> Judged:
+def _concluded(check: Check, exit_status: int, end: str, parsed: Parsed) -> Judged:
     complaints = [found for found in parsed.findings if found.severity is not Severity.MINOR]
     detail = f"{parsed.dropped} more findings were not kept" if parsed.dropped else parsed.problem
     itemised = _is_itemised(check, parsed)
@@ -71,7 +72,7 @@ def _concluded(check: Check, exit_status: int, text: str, parsed: Parsed) -> Jud
     )
     if exit_status == 0 or _explained(check, parsed):
         return judged
-    return replace(judged, findings=(*parsed.findings, _failure(check, exit_status, text)), itemised=False)
+    return replace(judged, findings=(*parsed.findings, _failure(check, exit_status, end)), itemised=False)
 
 
 def _why_broken(ended: Ended) -> str:
@@ -87,6 +88,12 @@ def _why_broken(ended: Ended) -> str:
 def _text_of(output: Path) -> str:
     content = read_regular(output, limit_bytes=MAX_OUTPUT_BYTES)
     return plain_text(content.data) if content is not None else ""
+
+
+def _end_of(stdout: Printed, stderr: Printed) -> str:
+    # One after the other: how the two mix differs from run to run, and with it the finding would.
+    ends = (last_lines(plain_text(stream.tail), lines=12, characters=1200) for stream in (stdout, stderr))
+    return "\n".join(end for end in ends if end)
 
 
 def _without_paths(text: str, tree: Path, report: Path) -> str:
@@ -141,7 +148,6 @@ def _ran_no_test(check: Check, exit_status: int, text: str, parsed: Parsed) -> b
     )
 
 
-def _failure(check: Check, exit_status: int, text: str) -> Finding:
-    end = last_lines(text)
+def _failure(check: Check, exit_status: int, end: str) -> Finding:
     sentence = f"{check.name} ended with status {exit_status}"
     return Finding(Severity.MAJOR, check.category, f"{sentence}:\n{end}" if end else f"{sentence}.")

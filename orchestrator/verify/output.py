@@ -23,6 +23,27 @@ class Content:
     cut: bool
 
 
+class Printed:
+    """Keeps the beginning of one stream and its end, however long it is."""
+
+    def __init__(self, *, head_bytes: int, tail_bytes: int = 1 << 16) -> None:
+        self.head = bytearray()
+        self._tail = bytearray()
+        self._head_bytes = head_bytes
+        self._tail_bytes = tail_bytes
+
+    def take(self, chunk: bytes) -> None:
+        """Keeps what there is room for of a further piece."""
+        self.head += chunk[: self._head_bytes - len(self.head)]
+        self._tail += chunk
+        del self._tail[: -self._tail_bytes]
+
+    @property
+    def tail(self) -> bytes:
+        """Returns the last bytes."""
+        return bytes(self._tail)
+
+
 def read_regular(path: str | os.PathLike[str], *, limit_bytes: int) -> Content | None:
     """Returns at most `limit_bytes` of a regular file; None when missing, a link, a pipe or unreadable."""
     flags = (
@@ -35,9 +56,10 @@ def read_regular(path: str | os.PathLike[str], *, limit_bytes: int) -> Content |
         descriptor = os.open(path, flags)
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
         data = file.read(limit_bytes + 1)
     return Content(data[:limit_bytes], cut=len(data) > limit_bytes)
 

@@ -51,7 +51,7 @@ def _finding(entry: Json, category: Category, sources: Sources) -> Finding | Non
     if not isinstance(file, str) or not isinstance(message, str):
         return None
     line = place.get("row") if isinstance(place, dict) else None
-    number = line if isinstance(line, int) and 0 < line < 1_000_000_000 else None
+    number = line if type(line) is int and 0 < line < 1_000_000_000 else None
     code = entry.get("code")
     return Finding(
         severity=DEFAULT_SEVERITY[category],

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from orchestrator.fs.disk import Disk
 from orchestrator.process.command import Command, Ended, Limits
-from orchestrator.process.spawn import supervise
+from orchestrator.process.supervised import ignore, supervise
 from orchestrator.verify.judge import MAX_OUTPUT_BYTES, judge
 from orchestrator.verify.outcome import Check, CheckOutcome
+from orchestrator.verify.output import Printed
 
 Process = tuple[int, int]
 """(pid, start time in clock ticks)."""
@@ -42,9 +43,13 @@ class Runner:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
     def run(
-        self, argv: tuple[str, ...], output: Path, on_stdout: Callable[[bytes], None] = lambda chunk: None
+        self,
+        argv: tuple[str, ...],
+        output: Path,
+        on_stdout: Callable[[bytes], None] = ignore,
+        on_stderr: Callable[[bytes], None] = ignore,
     ) -> Ended:
-        """Runs one command to its end; all it prints goes to `output`, its stdout to `on_stdout` as well."""
+        """Runs one command to its end; all it prints goes to `output`, and to the two callbacks apart."""
         Disk().make_dir(output.parent)
         command = Command(
             argv=argv,
@@ -56,7 +61,13 @@ class Runner:
             limits=self.limits,
             marker=self.marker,
         )
-        return supervise(command, on_started=self.on_process, on_output=on_stdout, cancelled=self.cancelled)
+        return supervise(
+            command,
+            on_started=self.on_process,
+            on_output=on_stdout,
+            on_error=on_stderr,
+            cancelled=self.cancelled,
+        )
 
     def fresh_path(self, name: str, ending: str) -> Path:
         """Returns a path at which nothing stands: no earlier attempt can answer for this one."""
@@ -73,27 +84,16 @@ class Runner:
         return max(0.1, min(self.timeout_s, self.deadline - time.monotonic()))
 
 
-class _Stdout:
-    """Keeps the beginning of what a check prints, apart from its errors, for parsers of whole documents."""
-
-    def __init__(self) -> None:
-        self.kept = bytearray()
-
-    def take(self, chunk: bytes) -> None:
-        """Keeps a piece while there is room."""
-        self.kept += chunk[: MAX_OUTPUT_BYTES - len(self.kept)]
-
-
 def run_check(check: Check, runner: Runner) -> CheckOutcome | None:
     """Returns how the check ended; None when it was cancelled, or stopped by the deadline of the whole."""
     output = runner.fresh_path(check.name, ".log")
     report = runner.fresh_path(check.name, ".xml").absolute()
-    stdout = _Stdout()
+    stdout, stderr = Printed(head_bytes=MAX_OUTPUT_BYTES), Printed(head_bytes=0)
     words = tuple(word.replace("{report}", str(report)) for word in check.argv)
-    ended = runner.run(words, output, stdout.take)
+    ended = runner.run(words, output, stdout.take, stderr.take)
     if ended.cause == "cancelled" or (ended.cause == "deadline" and runner.out_of_time()):
         return None
-    judged = judge(check, ended, tree=runner.tree, output=output, report=report, stdout=bytes(stdout.kept))
+    judged = judge(check, ended, tree=runner.tree, output=output, report=report, stdout=stdout, stderr=stderr)
     return CheckOutcome(
         check=check,
         status=judged.status,
