@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.errors import GitFailed
@@ -181,6 +182,12 @@ def commit_bytes(tree: ObjectId, parents: tuple[ObjectId, ...], message: str) ->
     stamp = f"{AUTHOR} {int(time.time())} +0000"
     lines += [f"author {stamp}", f"committer {stamp}", "", message]
     return "\n".join(lines).encode("utf-8", "replace")
+
+
+def committed_at(commit: bytes) -> datetime:
+    """Returns the time in what `commit_bytes` returned, to the second."""
+    line = commit.split(b"\ncommitter ", 1)[1].split(b"\n", 1)[0]
+    return datetime.fromtimestamp(int(line.split(b" ")[-2]), UTC)
 
 
 def fetch(repository: Repository, source: Path, refspec: str) -> None:

@@ -92,7 +92,8 @@ class Checkpoints:
         number = previous.number + 1 if previous else 1
         message = _message(number, label, snapshot.tree)
         parents = self._parents(tree, previous, tips)
-        commit = room.put("commit", borrowing.commit_bytes(content, parents, message))
+        data = borrowing.commit_bytes(content, parents, message)
+        commit = room.put("commit", data)
         try:
             self._publish(run_id, room, commit)
         except GitFailed as error:
@@ -101,9 +102,17 @@ class Checkpoints:
             if len(parents) == 1:
                 raise
             report(f"the agent's own commits could not be kept, its files are: {error.message}")
-            commit = room.put("commit", borrowing.commit_bytes(content, parents[:1], message))
+            data = borrowing.commit_bytes(content, parents[:1], message)
+            commit = room.put("commit", data)
             self._publish(run_id, room, commit)
-        taken = self._read(run_id, commit)
+        taken = Checkpoint(
+            commit=commit,
+            tree=snapshot.tree,
+            run_id=run_id,
+            number=number,
+            label=message.split("\n", 1)[0],
+            at=borrowing.committed_at(data),
+        )
         self._write_manifest(run_id, taken)
         return taken
 

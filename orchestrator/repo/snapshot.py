@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,8 @@ from orchestrator.repo.git import Git, split
 from orchestrator.repo.scratch import Scratch
 from orchestrator.repo.special import special_files
 
-_ENTRY = re.compile(rb"(?:\A|\0)(.) (\d{6}) ([0-9a-f]+) (\d)\t([^\0]*)", re.DOTALL)
+# Only what is not an ordinary tracked file: another tag than H, or a gitlink.
+_ENTRY = re.compile(rb"(?:\A|\0)(?!H 1[02]0)(.) (\d{6}) ([0-9a-f]+) (\d)\t([^\0]*)", re.DOTALL)
 _MODULE_PATH = re.compile(rb"^\s*path\s*=\s*(.*?)\s*$", re.MULTILINE)
 _DEEPEST = 16
 _LARGEST_INDEX_BYTES = 4 << 30
@@ -96,15 +96,6 @@ class Snapshots:
         self._levels += 1
         git = self._room.git(work_tree, trusted=self._trusted, index=f"index-{self._levels}")
         level = _Level(git, base, wanted, self._report)
-        with ThreadPoolExecutor(1) as other:  # git does the work meanwhile, in a process of its own
-            special = other.submit(special_files, work_tree if depth == 0 else Path(os.devnull))
-            result = self._readable(level, files, depth)
-        for path in special.result():
-            self._report(f"{shown(path)} is no file and holds nothing to keep")
-        return result
-
-    def _readable(self, level: _Level, files: history.GitFiles | None, depth: int) -> Snapshot:
-        work_tree = level.git.directory
         try:
             level.opened.open_root(work_tree)
             try:
@@ -121,11 +112,15 @@ class Snapshots:
         level.seed(index)
         level.add()
         result = self._nested(level, depth)
-        level.complete()
-        result.tree = level.write_tree()
-        if level.drop_brought(result.tree):
+        with ThreadPoolExecutor(1) as other:
+            staged = other.submit(level.staged)
             result.tree = level.write_tree()
-        result.staged, result.unmerged = level.staged(result.tree)
+            if level.complete(result.tree):
+                result.tree = level.write_tree()
+            if level.drop_brought(result.tree):
+                result.tree = level.write_tree()
+            before, result.unmerged = staged.result()
+        result.staged = None if before == result.tree else before
         return result
 
     def _nested(self, level: _Level, depth: int) -> Snapshot:
@@ -200,16 +195,17 @@ class _Level:
         self.original = git.index.with_name(git.index.name + "-original")
         self.entries: tuple[_Entry, ...] = ()
         self.failed = False
+        self.warned = False
 
     def seed(self, theirs: Path | None) -> None:
         """Starts from a copy of the index the work tree has, or else from the base."""
         for place in (self.index, self.original):
             place.unlink(missing_ok=True)
         if theirs is not None and _copy_index(theirs, self.index):
-            shutil.copy2(self.index, self.original)
+            os.link(self.index, self.original)  # git replaces an index by rename and writes into none
         elif self.base is not None:
             self._run("read-tree", self.base)
-            shutil.copy2(self.index, self.original)
+            os.link(self.index, self.original)
 
     def add(self) -> None:
         """Brings the index up to the files, edits hidden by assume-unchanged and skip-worktree included."""
@@ -228,6 +224,7 @@ class _Level:
             self.opened.open_all(self.git.directory)
             done = self._run(*words, ok=(0, 1, 128))
         self.failed = done.status != 0
+        self.warned = bool(done.stderr)
         if done.status == 128:
             raise GitFailed(command="add", status=128, stderr=done.stderr.decode("utf-8", "replace"))
 
@@ -235,11 +232,7 @@ class _Level:
         if not self.original.exists():
             return ()
         done = self._original().run("ls-files", "-v", "-s", "-z")
-        return tuple(
-            _Entry(*found)
-            for found in _ENTRY.findall(done.stdout)
-            if found[0] != b"H" or found[1] == b"160000" or found[3] != b"0"
-        )
+        return tuple(_Entry(*found) for found in _ENTRY.findall(done.stdout))
 
     def _original(self) -> Git:
         return replace(self.git, index=self.original)
@@ -255,6 +248,8 @@ class _Level:
 
     def nested(self) -> tuple[dict[bytes, bytes], tuple[bytes, ...]]:
         """Returns gitlinks with their commits, and nested repositories without a commit; reports what failed."""
+        if not self.warned and not any(entry.mode == b"160000" for entry in self.entries):
+            return {}, ()  # git warns of every nested repository it adds
         links = {
             found[4]: found[2]
             for found in _ENTRY.findall(self._run("ls-files", "-v", "-s", "-z").stdout)
@@ -306,14 +301,19 @@ class _Level:
             lines.append(b"%b %b 0\t%b/%b" % (mode, oid, path, name))
         self._info(lines)
 
-    def complete(self) -> None:
-        """Adds the ignored files that are work: those the base tracks and those the configuration names."""
+    def complete(self, tree: ObjectId) -> bool:
+        """Adds the ignored files that are work: those the base tracks and those the configuration names.
+
+        `tree` is the tree of the index as it is; returns whether it is no longer.
+        """
         missing: list[bytes] = []
         if self.base is not None:
-            done = self._run(
-                "diff-index", "--cached", "-r", "-z", "--name-only", "--diff-filter=D", self.base
+            listed = split(
+                self._run("diff-tree", "-r", "-z", "--name-status", "--no-renames", self.base, tree).stdout
             )
-            missing = _present(self.git.directory, split(done.stdout))
+            changes = tuple(zip(listed[::2], listed[1::2], strict=True))
+            missing = _present(self.git.directory, [path for kind, path in changes if kind == b"D"])
+            self._report_special([path for _, path in changes])
         if self.wanted.include:
             patterns = [spec for pattern in self.wanted.include for spec in _pathspecs(pattern)]
             listed = split(self._run("ls-files", "-o", "-z", "--", *patterns).stdout)
@@ -321,6 +321,11 @@ class _Level:
         files = [path for path in missing if _is_content(self.git.directory, path)]
         if files:
             self._feed("--add", files)
+        return bool(files)
+
+    def _report_special(self, changed: Sequence[bytes]) -> None:
+        for path in special_files(self.git.directory, changed):
+            self.report(f"{shown(path)} is no file and holds nothing to keep")
 
     def drop_brought(self, tree: ObjectId) -> bool:
         """Takes files that were brought in out of the index; those the base tracks are not such files."""
@@ -343,8 +348,8 @@ class _Level:
         """Returns the tree of the index."""
         return ObjectId(self._run("write-tree", "--missing-ok").stdout.decode("ascii").strip())
 
-    def staged(self, tree: ObjectId) -> tuple[ObjectId | None, tuple[tuple[str, ObjectId, str], ...]]:
-        """Returns the tree of the original index if it is another one, and its conflict stages."""
+    def staged(self) -> tuple[ObjectId | None, tuple[tuple[str, ObjectId, str], ...]]:
+        """Returns the tree of the original index and its conflict stages."""
         stages = tuple(
             (
                 f"{entry.stage.decode()}/{os.fsdecode(entry.path)}",
@@ -358,7 +363,7 @@ class _Level:
             return None, ()
         git = self._original()
         if stages:
-            lines = [b"0 %b\t%b" % (b"0" * len(tree), e.path) for e in self.entries if e.stage != b"0"]
+            lines = [b"0 %b\t%b" % (b"0" * len(e.oid), e.path) for e in self.entries if e.stage != b"0"]
             git.run("update-index", "-z", "--index-info", input=b"\0".join(lines) + b"\0")
         try:
             staged = ObjectId(git.text("write-tree"))
@@ -371,7 +376,7 @@ class _Level:
                 "update-index", "-z", "--force-remove", "--stdin", input=b"\0".join(sorted(dropped)) + b"\0"
             )
             staged = ObjectId(git.text("write-tree"))
-        return (None if staged == tree else staged), stages
+        return staged, stages
 
     def _feed(self, option: str, paths: Iterable[bytes]) -> None:
         self._run("update-index", option, "-z", "--stdin", input=b"\0".join(paths) + b"\0")

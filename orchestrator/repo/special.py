@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-MOST_ENTRIES = 200_000
-"""Larger trees are looked through only so far: the names are for a message, nothing is lost by not naming them."""
 
+def special_files(root: Path, changed: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Returns the special files at the top of `root` and beside the `changed` paths, relative to `root`.
 
-def special_files(root: Path, *, most: int = MOST_ENTRIES) -> tuple[bytes, ...]:
-    """Returns the paths of special files below `root`, relative to it; git directories and links are not entered."""
-    found: list[bytes] = []
-    pending = [b""]
-    seen = 0
+    Looking everywhere would cost as much as the whole snapshot, and only the message depends on it: such files
+    hold no bytes that could be lost.
+    """
     top = os.fsencode(root)
-    while pending and seen < most:
-        directory = pending.pop()
-        try:
-            entries = list(os.scandir(os.path.join(top, directory)))
-        except OSError:
-            continue
-        seen += len(entries)
-        for entry in entries:
-            path = os.path.join(directory, entry.name)
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name != b".git":
-                    pending.append(path)
-            elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
-                found.append(path)
+    directories = {b""}
+    for path in changed:
+        parent = os.path.dirname(path)
+        while parent not in directories:
+            directories.add(parent)
+            parent = os.path.dirname(parent)
+    found: list[bytes] = []
+    for directory in directories:
+        found += _specials(top, directory)
     return tuple(sorted(found))
+
+
+def _specials(top: bytes, directory: bytes) -> list[bytes]:
+    try:
+        with os.scandir(os.path.join(top, directory)) as entries:
+            return [os.path.join(directory, entry.name) for entry in entries if _is_special(entry)]
+    except OSError:
+        return []  # replaced by a file, or gone
+
+
+def _is_special(entry: os.DirEntry[bytes]) -> bool:
+    return not (
+        entry.is_symlink() or entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+    )
