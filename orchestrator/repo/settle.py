@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.errors import GitFailed
+from orchestrator.errors import GitFailed, NotTrusted
 from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId
 from orchestrator.repo.index_lock import HardLinksMissing, IndexLock
@@ -40,6 +40,7 @@ def settle_move(repository: Repository, move: Move, record: Journal) -> Settled:
 
     Raises:
         Locked: another git command holds the index just now; nothing was changed.
+        NotTrusted: files must be taken back that filters of the repository itself wrote; nothing was changed.
     """
     known = move.lock_inode if move.git_dir == identity_of(repository) else None
     lock = IndexLock(repository.git_dir, move.token)
@@ -60,6 +61,8 @@ def _settle(
         return Settled("left", notes=("HEAD is elsewhere by now; the files were left alone.",)), known
     if not lock.scratch.exists():
         return Settled("finished" if moved else "reverted"), known  # only the last word was missing
+    if not moved and not repository.trusted and repository.local_filters():
+        raise NotTrusted(repository.local_filters())  # files could be neither compared nor written rightly
     _wait_for_orphan(lock.scratch / "index.lock")
     known = _hold(lock, move, known, record)
     if moved:

@@ -58,6 +58,7 @@ def settle(repository: Repository, facts: JsonObject, record: Journal) -> Settle
     Raises:
         Failed: `journal-unreadable`.
         Locked: another git command holds the index just now; nothing was changed, try again.
+        NotTrusted: files must be taken back that filters of the repository itself wrote; nothing was changed.
     """
     operation = read_facts(facts)
     if isinstance(operation, Discard):

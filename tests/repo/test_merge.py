@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -676,16 +677,16 @@ def test_a_sha256_repository_is_merged_and_settled(
     assert git(place, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("name", ["-dash", 'quo"te', "new\nline", "tab\tbed", "ünï", "-c core.x=y"])
-def test_strange_names_are_merged_and_taken_back(
-    git: GitCall, repository: Path, notebook: Notebook, name: str
-) -> None:
-    (repository / name).write_text("old\n")
+def test_strange_names_are_merged_and_taken_back(git: GitCall, repository: Path, notebook: Notebook) -> None:
+    names = ["-dash", 'quo"te', "new\nline", "tab\tbed", "ünï", "-c core.x=y", ":(top)x", "*"]
+    for name in names:
+        (repository / name).write_text("old\n")
     git(repository, "add", "-A")
     git(repository, "commit", "-q", "-m", "strange")
     git(repository, "checkout", "-q", "-b", "result")
-    (repository / name).write_text("new\n")
-    (repository / f"{name}2").write_text("new\n")
+    for name in names:
+        (repository / name).write_text("new\n")
+        (repository / f"{name}2").write_text("new\n")
     git(repository, "add", "-A")
     git(repository, "commit", "-q", "-m", "stranger")
     git(repository, "checkout", "-q", "main")
@@ -700,7 +701,7 @@ def test_strange_names_are_merged_and_taken_back(
     merged(repository, theirs, notebook)
 
     assert reverted == before
-    assert (repository / name).read_text() == "new\n"
+    assert {(repository / name).read_text() for name in names} == {"new\n"}
 
 
 def test_names_that_are_no_utf8_are_merged_and_named_in_a_refusal(
@@ -816,3 +817,68 @@ def test_a_kill_before_any_effect_leaves_the_merge_done_or_never_begun(
     assert outcomes[-1] == "finished"
     assert outcomes.count("reverted") > 10
     assert outcomes.count("finished") > 3
+
+
+def test_a_file_system_without_hard_links_gives_the_same_merge_and_the_same_refusal(
+    git: GitCall,
+    repository: Path,
+    theirs: ObjectId,
+    notebook: Notebook,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unsupported(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    # Patched: no file system without hard links can be mounted by a test without being root.
+    monkeypatch.setattr(os, "link", unsupported)
+    lock = repository / ".git" / "index.lock"
+
+    def take(effect: str) -> None:
+        if effect.startswith("create "):
+            lock.write_text("DIRC")
+
+    with observe(take), pytest.raises(Locked):
+        merged(repository, theirs, Notebook(tmp_path / "refused"))
+    stays = lock.read_text()
+    lock.unlink()
+    done = merged(repository, theirs, notebook)
+
+    assert stays == "DIRC"
+    assert git(repository, "rev-parse", "main") == done.commit
+    assert not lock.exists()
+
+
+def test_another_failure_of_the_lock_is_told_as_what_it_is(
+    git: GitCall, repository: Path, theirs: ObjectId, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # Patched: the disk would have to fill between two calls.
+    monkeypatch.setattr(os, "link", full)
+    before = look(git, repository)
+
+    with pytest.raises(DiskFailed) as refusal:
+        merged(repository, theirs, notebook)
+
+    assert refusal.value.code == "disk-full"
+    assert look(git, repository) == before
+
+
+def test_a_git_that_breaks_while_files_are_written_is_told_and_everything_is_as_before(
+    git: GitCall, repository: Path, theirs: ObjectId, notebook: Notebook
+) -> None:
+    before = look(git, repository)
+
+    def damage(effect: str) -> None:
+        if effect == "git read-tree" and not broken:
+            index = next((repository / ".git").glob("orchestrator-*/index"))
+            index.write_bytes(b"no index")
+            broken.append(effect)
+
+    broken: list[str] = []
+    with observe(damage), pytest.raises(GitFailed):
+        merged(repository, theirs, notebook)
+
+    assert look(git, repository) == before

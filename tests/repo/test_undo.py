@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -395,6 +396,75 @@ def test_a_lock_that_a_killed_git_left_at_the_branch_is_removed_when_it_names_ou
 
     assert settled.outcome == "reverted"
     assert not lock.exists()
+
+
+def test_files_are_not_taken_back_with_the_filters_of_an_untrusted_repository(
+    git: GitCall, repository: Path, ready: ObjectId, tmp_path: Path
+) -> None:
+    git(repository, "config", "filter.evil.smudge", "touch pwned; cat")
+    notebook = Notebook(tmp_path / "journal")
+    facts = interrupt(repository, ready, notebook, "git commit-tree")
+    before = seen(git, repository)
+
+    with pytest.raises(NotTrusted):
+        settle(opened(repository, trusted=False), facts, notebook)
+    untouched = seen(git, repository)
+    settled = settle(opened(repository), facts, notebook)
+
+    assert untouched == before
+    assert settled.outcome == "reverted"
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_settling_without_hard_links_takes_the_lock_again(
+    git: GitCall, repository: Path, ready: ObjectId, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = seen(git, repository)
+    notebook = Notebook(tmp_path / "journal")
+    facts = interrupt(repository, ready, notebook, "git commit-tree")
+    (repository / ".git" / "index.lock").unlink()
+
+    def unsupported(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    # Patched: no file system without hard links can be mounted by a test without being root.
+    monkeypatch.setattr(os, "link", unsupported)
+    settled = settle(opened(repository), facts, notebook)
+
+    assert settled.outcome == "reverted"
+    assert seen(git, repository) == before
+
+
+def test_an_index_the_user_changed_against_the_merge_is_left_and_told(
+    git: GitCall, repository: Path, ready: ObjectId, tmp_path: Path
+) -> None:
+    notebook = Notebook(tmp_path / "journal")
+    facts = interrupt(repository, ready, notebook, f"/index -> {repository}/.git/index")
+    (repository / ".git" / "index.lock").unlink()
+    (repository / "app.py").write_text("mine\n")
+    git(repository, "add", "app.py")
+
+    settled = settle(opened(repository), facts, notebook)
+
+    assert settled.outcome == "finished"
+    assert "left as it is" in settled.notes[0]
+    assert git(repository, "show", ":app.py") == "mine"
+    assert not (repository / ".git" / "index.lock").exists()
+
+
+def test_commits_on_top_of_an_interrupted_merge_do_not_hide_that_it_happened(
+    git: GitCall, repository: Path, ready: ObjectId, tmp_path: Path
+) -> None:
+    notebook = Notebook(tmp_path / "journal")
+    facts = interrupt(repository, ready, notebook, f"remove {repository}/.git/index.lock")
+    (repository / ".git" / "index.lock").unlink()
+    git(repository, "commit", "-q", "--allow-empty", "-m", "on top")
+
+    settled = settle(opened(repository), facts, notebook)
+
+    assert settled.outcome == "finished"
+    assert git(repository, "status", "--porcelain") == ""
+    assert git(repository, "log", "-1", "--format=%s") == "on top"
 
 
 def test_settling_is_itself_safe_to_kill_at_any_effect(
