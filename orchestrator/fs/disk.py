@@ -158,7 +158,7 @@ class Disk:
         """Makes the names in a directory durable."""
         with told(path):
             announce(f"sync-dir {path}")
-            if sys.platform == "win32":
+            if sys.platform == "win32":  # pragma: no cover - Windows alone
                 return  # Windows has no handle to flush for a directory
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -225,7 +225,7 @@ def _identity(facts: os.stat_result) -> tuple[int, int]:
 
 
 def _sync(descriptor: int) -> None:
-    if sys.platform == "darwin":
+    if sys.platform == "darwin":  # pragma: no cover - macOS alone
         import fcntl
 
         fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # macOS: fsync alone leaves data in the drive's cache
@@ -236,5 +236,5 @@ def _sync(descriptor: int) -> None:
 def _sync_data(descriptor: int) -> None:
     if sys.platform == "linux":
         os.fdatasync(descriptor)
-    else:
+    else:  # pragma: no cover - macOS has no fdatasync
         _sync(descriptor)

@@ -101,7 +101,7 @@ class FileLock(_KernelLock):
 
     def _take(self, timeout_s: float) -> bool:
         try:
-            _check_kind(self._path)
+            _check_place(self._path)
             self._lock.acquire(timeout=timeout_s)
         except filelock.Timeout:
             return False
@@ -141,7 +141,7 @@ class DirectoryLock(_KernelLock):
     def _take(self, timeout_s: float) -> bool:
         if self._descriptor >= 0:
             return True
-        if sys.platform == "win32":
+        if sys.platform == "win32":  # pragma: no cover - Windows alone
             return self._take_instead(timeout_s)
         descriptor = self._open()
         try:
@@ -167,7 +167,10 @@ class DirectoryLock(_KernelLock):
         return self._instead._take(timeout_s)
 
 
-def _check_kind(path: str) -> None:
+def _check_place(path: str) -> None:
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        # filelock 4.2 would make the directory, readable for everybody
+        raise disk_failure(path, FileNotFoundError(errno.ENOENT, "No such file or directory"))
     if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
         raise lock_unsafe(path)
 

@@ -89,7 +89,7 @@ def _remove_if_dead(path: str) -> bool:
 
 
 def _lock(descriptor: int, *, wait: bool = True) -> bool:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - Windows alone
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

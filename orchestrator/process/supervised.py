@@ -120,10 +120,10 @@ class _Supervised:
                 start_new_session=True,
                 bufsize=0,
             )
-        except BaseException:
+        except OSError as error:
             os.close(self._control)
             os.close(self._report)
-            raise
+            raise _lost(f"The supervisor could not be started: {error}.") from error
         finally:
             os.close(control_end)
             os.close(report_end)
@@ -185,11 +185,7 @@ class _Supervised:
     def _hear(self) -> None:
         chunk = os.read(self._report, _CHUNK_BYTES)
         if not chunk:
-            raise Failed(
-                f"The supervisor of {self._command.argv[0]} was killed or could not start.",
-                code="supervisor-lost",
-                hint="Run the same command again.",
-            )
+            raise _lost(f"The supervisor of {self._command.argv[0]} was killed or could not start.")
         *lines, self._heard = (self._heard + chunk).split(b"\n")
         for line in lines:
             word, _, rest = line.decode("utf-8", "replace").partition(" ")
@@ -300,6 +296,10 @@ def _request(command: Command) -> bytes:
 def _supervisor_environment(marker: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
     return {**kept, MARKER: marker} if marker else kept
+
+
+def _lost(sentence: str) -> Failed:
+    return Failed(sentence, code="supervisor-lost", hint="Run the same command again.")
 
 
 def _never_ran(reason: str) -> Ended:

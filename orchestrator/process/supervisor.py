@@ -21,6 +21,7 @@ from orchestrator.process.request import Request, receive
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
+    from collections.abc import Callable
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SIGTERM = 15
@@ -269,17 +270,18 @@ def _kill(pid: int) -> None:
 
 def _pidfd(pid: int) -> int:
     """Returns a descriptor that becomes readable when the process ends; -1 where there is none."""
+    open_pidfd: Callable[[int], int] | None = getattr(os, "pidfd_open", None)
     try:
-        return os.pidfd_open(pid) if sys.platform == "linux" else -1
+        return open_pidfd(pid) if open_pidfd else -1
     except OSError:
         return -1  # an old kernel, or a sandbox that forbids it
 
 
 def _become_subreaper(libc: ctypes.CDLL | None) -> bool:
     """Returns whether orphans below this process become its children (Linux, unless a sandbox forbids it)."""
-    if sys.platform != "linux" or libc is None:
-        return False
-    return bool(libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    if sys.platform == "linux" and libc is not None:
+        return bool(libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return False
 
 
 def _libc() -> ctypes.CDLL | None:

@@ -21,6 +21,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets coverage, when it measures, see supervisors too: it needs `site`, which -I -S leave out."""
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         monkeypatch.setattr(supervised, "_INTERPRETER", ())
+        # Coverage's own os._exit would let the forked child write into its parent's data file.
+        bootstrap = "import os, posix; os._exit = posix._exit; " + supervised._BOOTSTRAP
+        monkeypatch.setattr(supervised, "_BOOTSTRAP", bootstrap)
         monkeypatch.setattr(supervised, "_PASSED", (*supervised._PASSED, "COVERAGE_PROCESS_CONFIG"))
 
 

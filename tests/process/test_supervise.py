@@ -26,6 +26,10 @@ def run(command: Command) -> tuple[Ended, bytes]:
     return ended, b"".join(heard)
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 ORPHAN = """
 import os, signal, sys, time
 def orphan():
@@ -245,7 +249,7 @@ def test_a_killed_supervisor_takes_the_program_along_and_the_owner_clears_up_the
     started: list[int] = []
 
     def kill_supervisor(_: bytes) -> None:
-        os.kill(int(Path(f"/proc/{started[0]}/stat").read_text().rpartition(")")[2].split()[1]), 9)
+        os.kill(parent_of(started[0]), signal.SIGKILL)
 
     with pytest.raises(Failed) as failure:
         supervise(
@@ -491,3 +495,71 @@ time.sleep(1)
     assert ended.exit_status == (7 if "exit" in ending else None)
     assert ended.left_over == 1
     assert find(marker) == []
+
+
+def test_a_supervisor_that_does_not_answer_is_killed_and_nothing_is_left(
+    python: MakeCommand, marker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def stop_supervisor(_: bytes) -> None:
+        os.kill(
+            int(Path(f"/proc/{started[0]}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGSTOP
+        )
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        "orchestrator.process.supervised._FAREWELL_S", 0.2
+    )  # the patience of 20 s is not the point
+
+    with pytest.raises(KeyboardInterrupt):
+        supervise(
+            python(ORPHAN + "orphan(); print('up', flush=True); time.sleep(600)"),
+            on_started=lambda process: started.append(process[0]),
+            on_output=stop_supervisor,
+        )
+
+    assert find(marker) == []
+
+
+def test_a_supervisor_that_cannot_be_started_is_a_failure_of_ours(
+    python: MakeCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")  # Python was uninstalled meanwhile
+
+    with pytest.raises(Failed) as failure:
+        run(python("pass"))
+
+    assert failure.value.code == "supervisor-lost"
+
+
+def test_a_program_killed_while_it_is_held_never_begins(python: MakeCommand, tmp_path: Path) -> None:
+    def kill(process: tuple[int, int]) -> None:
+        os.kill(process[0], signal.SIGKILL)
+
+    ended = supervise(python("open('began', 'w')"), on_started=kill)
+
+    assert (ended.exit_status, ended.signal) == (None, signal.SIGKILL)
+    assert not (tmp_path / "began").exists()
+
+
+def test_an_owner_killed_while_the_program_tidies_up_leaves_no_process(tmp_path: Path, marker: str) -> None:
+    code = """
+import signal, time
+signal.signal(signal.SIGTERM, lambda *_: print("tidying", flush=True))
+print("up", flush=True)
+while True:
+    time.sleep(600)
+"""
+    hear = "heard = []\ndef hear(data):\n    heard.append(data)\n    b'tidying' in data and die()\n"
+    owner_code = OWNER.replace("on_output=die)", "on_output=hear, cancelled=lambda: bool(heard))")
+    owner_code = owner_code.replace("def ignore", hear + "def ignore")
+
+    owner = subprocess.run(
+        [sys.executable, "-c", owner_code, "running", marker, code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    assert owner.returncode == -signal.SIGKILL
+    assert nothing_is_left(marker)
