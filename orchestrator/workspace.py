@@ -135,6 +135,8 @@ def open_workspace(
         repo_id=layout.repo_id,
     )
     if writes:
+        for directory in (paths.orchestrator_dir, paths.locks_dir, paths.checkpoints_dir):
+            disk.sweep_temp(directory)
         notices += notice_place(paths, disk, located.checkout, repository.git_dir_identity)
         notices += settle_interrupted(context)
     return Workspace(located, paths, disk, layout, loaded, state, repository, trust, context, tuple(notices))

@@ -1,1 +1,1 @@
-"""Takes a run from its start to its report; everything it knows is in the state, so resuming is calling it again."""
+"""Takes a run from start to report; all it knows is in the state, so resuming is calling it again."""

@@ -22,6 +22,7 @@ from orchestrator.model.run import (
 )
 from orchestrator.model.verdict import Decision, Verdict
 from orchestrator.process import leftovers
+from orchestrator.verify.clean import discard
 
 
 def begin_phase(work: Work, phase: Phase) -> None:
@@ -165,10 +166,11 @@ def _abort(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
     work.ask_person(
         phase.id,
         _sentence(verdict),
-        f"Look at the findings (orchestrator findings {work.run_id}), then: orchestrator resume {work.run_id}",
+        f"Look at them (orchestrator findings {work.run_id}), then: orchestrator resume {work.run_id}",
     )
     exit_status = 1 if execution.progress.over else 3
     progress = replace(work.run.metadata.progress, error=_sentence(verdict), exit_status=exit_status)
+    discard(work.context.trees, work.run_id)
     state.update_run_status(work.run_id, RunStatus.FAILED, progress=progress)
     work.record_finish(RunStatus.FAILED, exit_status)
 

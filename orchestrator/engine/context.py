@@ -19,7 +19,7 @@ from orchestrator.state.manager import StateManager
 
 
 class AgentFactory(Protocol):
-    """Makes agents; the engine knows none. Implementations: `workspace.configured_agent`, tests' scripted ones."""
+    """Makes agents, of which the engine knows none. Implementation: `workspace.configured_agent`."""
 
     def __call__(self, name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
         """Returns the agent of a step by its name; None stands for the first one found on PATH.

@@ -81,7 +81,8 @@ def cancel_run(context: EngineContext, run_id: RunId) -> Run:
     except Locked:
         return context.state.get_run(run_id)
     try:
-        integration.cancel(open_work(context, run_id, lambda: False))
+        if context.state.get_run(run_id).status not in ENDED_RUN:  # its owner may just have ended it
+            integration.cancel(open_work(context, run_id, lambda: False))
     finally:
         lock.release()
     return context.state.get_run(run_id)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from orchestrator.engine.attempt import settle_interrupted
 from orchestrator.engine.keeping import existing_tree, keep, open_tree
 from orchestrator.engine.merging import merge_run
-from orchestrator.engine.work import Work
+from orchestrator.engine.work import TREE, Work
 from orchestrator.errors import Failed, OrchestratorError, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId
@@ -22,6 +22,7 @@ from orchestrator.model.run import (
 )
 from orchestrator.repo import merge, removal, results
 from orchestrator.repo.stacking import advance
+from orchestrator.verify.clean import discard
 
 
 def keep_phase(work: Work, phase: Phase, execution: Execution) -> None:
@@ -156,6 +157,8 @@ def _exit_status(work: Work, outcome: Outcome) -> int:
 def _seal(work: Work, status: RunStatus) -> None:
     if existing_tree(work) is not None:
         remove_tree(work, "sealed", status=status)
+    removal.remove_notes(work.context.trees.root / work.run_id / TREE)
+    discard(work.context.trees, work.run_id)
 
 
 def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> None:
@@ -171,7 +174,7 @@ def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> N
 
 
 def cancel(work: Work) -> None:
-    """Ends a run that somebody cancelled; its tree is checkpointed and kept, so that it can be taken up again."""
+    """Ends a run that somebody cancelled; its tree is checkpointed and kept, so it can be taken up again."""
     for execution in work.context.state.get_executions(work.run_id):
         if execution.status is ExecutionStatus.RUNNING:
             settle_interrupted(work, execution)

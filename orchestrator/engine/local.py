@@ -22,14 +22,14 @@ from orchestrator.model.run import ENDED_RUN, ExecutionStatus, PhaseStatus, Run,
 from orchestrator.repo.fingerprint import Fingerprint, differences
 
 SHORT_WAIT_S = 60.0
-"""Longer waits are stored and the process ends, so that no machine is kept awake. Source: DESIGN.md section 7."""
+"""Longer waits are stored and the process ends, so that no machine is kept awake for them."""
 _POLL_S = 0.2
 
 Stop = Callable[[], bool]
 
 
 def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = False) -> Run:
-    """Works on a run until it rests (completed, failed, cancelled, waiting) or `stop` turns true, and returns it.
+    """Works on a run until it rests (ended or waiting) or `stop` turns true, and returns it.
 
     A stop ends the agent, checkpoints what it left and leaves the run resumable. A crash at any moment leaves
     the same: the next call goes on from the recorded state. With `wait` a waiting run is waited for here.
@@ -177,7 +177,7 @@ def prepare_resume(context: EngineContext, run: Run) -> None:
 
 
 def resumable(context: EngineContext) -> tuple[Run, ...]:
-    """Returns the runs that can go on and that no process works on: interrupted, failed or waiting; newest first."""
+    """Returns the runs that can go on and no process works on: interrupted, failed, waiting; newest first."""
     idle = []
     for run in context.state.list_runs():
         if run.status in ENDED_RUN and run.status is not RunStatus.FAILED:

@@ -1,4 +1,4 @@
-"""Merges a run's result into the user's branch, journalled, so that a crash in the middle is settled later."""
+"""Merges a run's result into the user's branch, journalled, so that a crash in it is settled later."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Evidence:
 
 
 def reach_verdict(evidence: Evidence) -> Verdict:
-    """Returns proceed when nothing objects; otherwise retry, ask (no budget left) or abort, with the reasons."""
+    """Returns proceed when nothing objects, else retry, ask (no budget left) or abort, with the reasons."""
     objections = evidence.over + evidence.broken
     if evidence.agent_failure is not None:
         objections = (evidence.agent_failure, *objections)

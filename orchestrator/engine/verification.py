@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from orchestrator.config.schema import Config
@@ -19,8 +18,6 @@ from orchestrator.model.ids import ExecutionId, ObjectId, RunId, new_run_id
 from orchestrator.model.json import Json
 from orchestrator.model.run import Execution, Run
 from orchestrator.paths import names
-from orchestrator.process.command import Ended
-from orchestrator.process.spawn import minimal_environment
 from orchestrator.repo import removal
 from orchestrator.repo.trees import IsolatedTree
 from orchestrator.verify.checks import (
@@ -32,14 +29,13 @@ from orchestrator.verify.checks import (
     SetupStarted,
     check_tree,
     configured_checks,
-    process_limits,
+    make_ready,
 )
-from orchestrator.verify.clean import discard, make_ready
+from orchestrator.verify.clean import discard
 from orchestrator.verify.gate import Assessment, compare, needs_base
 from orchestrator.verify.outcome import CheckOutcome, CheckReport, Receipt
-from orchestrator.verify.running import Runner
 
-Label = Literal["head", "base", "merged"]
+Label = Literal["head", "base", "merged", "tree"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,25 +173,15 @@ def _outcome_facts(outcome: CheckOutcome) -> dict[str, Json]:
 
 def make_tree_ready(work: Work, tree: IsolatedTree, execution: Execution) -> str | None:
     """Brings files into the agent's tree and runs setup there, once; returns why it failed, or None."""
-    runner = Runner(
-        tree=tree.path,
-        environment=minimal_environment({}),
-        marker=work.marker(execution.id),
-        artifacts=work.context.paths.run_artifacts_dir(work.run_id),
-        label="tree",
-        timeout_s=work.config.execution.timeout_s,
-        idle_timeout_s=None,
-        deadline=None,
-        limits=process_limits(work.config.limits),
-        on_process=lambda process: None,
-        cancelled=work.halted,
+    request = replace(
+        _request(work.context, work.config, work.run_id, tree.base, work.marker(execution.id)), label="tree"
     )
-
-    def run(argv: tuple[str, ...], directory: Path, name: str) -> tuple[Ended, Path]:
-        output = runner.fresh_path(name, ".log")
-        return runner.run(argv, output), output
-
-    problem = make_ready(work.context.repository, tree, work.config.worktrees, run)
+    problem = make_ready(
+        request,
+        tree,
+        cancelled=work.halted,
+        on_event=lambda event: _tell(work.context, work.run_id, "tree", event),
+    )
     return None if problem is None or problem.cancelled else problem.reason
 
 
@@ -254,7 +240,7 @@ def verify_checkout(
 
 
 def _drop_base(context: EngineContext, run_id: RunId) -> None:
-    """Lets go of the snapshot of the user's own tree that the checks ran on; the tree itself is the user's."""
+    """Lets go of the snapshot of the user's own tree that the checks ran on; the tree itself stays."""
     name = f"{names.BASE_REFS}{run_id}"
     pinned = context.repository.read_ref(name)
     if pinned is not None:

@@ -90,7 +90,7 @@ class Work:
 
 
 def execution_marker(context: EngineContext, execution_id: ExecutionId) -> str:
-    """Returns the marker of an attempt's processes in this repository (device and inode of its git directory)."""
+    """Returns the marker of an attempt's processes: device and inode of the git directory, and its id."""
     device, inode = context.repository.git_dir_identity
     return f"{device:x}-{inode:x}/{execution_id}"
 

@@ -67,15 +67,20 @@ def remove_tree(
             hint="Look at the run with: orchestrator doctor",
         )
     Disk().remove_tree(place)
-    _remove_notes(place, root.resolve())
+    remove_notes(place)
     return WayBack(f"the tree {path}", f"orchestrator restore {commit} --into DIR")
 
 
-def _remove_notes(place: Path, root: Path) -> None:
-    """Removes what we kept beside a tree that is gone, and the run's directory with the last of them."""
+def remove_notes(place: Path) -> None:
+    """Removes what we kept beside a tree that is gone, and the run's directory with the last of them.
+
+    The caller holds the run's lock. Where the tree still is, nothing is removed.
+    """
+    if os.path.lexists(place):
+        return
     disk = Disk()
     disk.remove_tree(place.parent / f".{place.name}")
-    if place.parent != root and not any(place.parent.iterdir()):
+    if place.parent.is_dir() and not any(place.parent.iterdir()):
         disk.remove_tree(place.parent)
 
 

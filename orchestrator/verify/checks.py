@@ -74,7 +74,7 @@ class CheckRequest:
     worktrees: Worktrees
     artifacts: Path
     marker: str
-    label: Literal["head", "base", "merged"] = "head"
+    label: Literal["head", "base", "merged", "tree"] = "head"
     worktree: Path | None = None
     timeout_s: float = 3600.0
     idle_timeout_s: float | None = None
@@ -152,6 +152,7 @@ class _Checking:
             on_process=lambda process: on_event(ProcessStarted(process)),
             cancelled=cancelled,
         )
+        self._changed_before: set[str] = set()
         self._in_place = request.verify.where == "worktree" and request.worktree is not None
 
     def report(self) -> CheckReport:
@@ -196,10 +197,12 @@ class _Checking:
         return outcome
 
     def _with_changes(self, outcome: CheckOutcome, watch: TreeWatch) -> CheckOutcome:
-        changed = watch.changed()
+        changed = tuple(name for name in watch.changed() if name not in self._changed_before)
         if not changed:
             return outcome
-        if not self._in_place:
+        if self._in_place:
+            self._changed_before.update(changed)
+        else:
             watch.put_back(changed)
         notes = tuple(_changed_file(outcome.check, name) for name in changed[:_MAX_CHANGED])
         return replace(outcome, findings=outcome.findings + notes)
@@ -211,6 +214,7 @@ class _Checking:
             sidecar = request.trees.root / DIRECTORY / request.run_id
             watch = TreeWatch(request.trees.repository, request.worktree, request.tree, sidecar)
             watch.make_index()
+            self._changed_before = set(watch.changed())
             directory, problem = request.worktree, None
         else:
             made, watch, problem = clean_tree(
