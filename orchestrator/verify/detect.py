@@ -1,4 +1,4 @@
-"""Finds out how a project builds, tests and lints itself, for `init` to write down; runs nothing."""
+"""Finds out how a project builds, tests and lints itself, for `init` to write down."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from orchestrator.errors import Failed
 from orchestrator.model.finding import Category
 from orchestrator.model.json import Json, JsonObject
+from orchestrator.process.spawn import minimal_environment, run_captured
 from orchestrator.verify.output import plain_text, read_regular
 
 _MAX_FILE_BYTES = 1 << 20
 _MAX_ENTRIES = 20_000
+_PROBE_TIMEOUT_S = 10.0
 _SKIPPED = frozenset({"node_modules", "venv", "env", "build", "dist", "target", "vendor", "site-packages"})
 _TEST_FILE = re.compile(r"test_.*\.py|.*_test\.py")
 _NPM_PLACEHOLDER = re.compile(r"no test specified")
@@ -26,13 +29,14 @@ _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 _LOCKS = (("pnpm-lock.yaml", "pnpm"), ("yarn.lock", "yarn"))
 
 FindProgram = Callable[[str], str | None]
+HasModule = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Detected:
     """A command a project seems to be checked with, and why.
 
-    `available` is False when its program is not on PATH: as a check it would only ever be broken.
+    `available` is False when its program is not installed: as a check it would only ever be broken.
     """
 
     category: Category
@@ -63,13 +67,28 @@ class DetectedSetup:
     available: bool = True
 
 
-def detect(root: Path, *, find_program: FindProgram = shutil.which) -> tuple[Detected, ...]:
+def has_module(python: str, module: str) -> bool:
+    """Returns whether an interpreter on PATH can import a module; asked outside of any repository."""
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    words = [shutil.which(python) or python, "-c", code]
+    try:
+        done = run_captured(
+            words, cwd=os.sep, environment=minimal_environment({}), timeout_s=_PROBE_TIMEOUT_S
+        )
+    except Failed:
+        return False
+    return done.status == 0
+
+
+def detect(
+    root: Path, *, find_program: FindProgram = shutil.which, has_module: HasModule = has_module
+) -> tuple[Detected, ...]:
     """Returns the commands for the project in `root`, at most one for each category but lint.
 
     A language's own tool is preferred to a target of a makefile. Reads at most 20,000 names and a few small
-    files; follows no link; what cannot be read is taken as absent.
+    files; runs nothing of the project, follows no link; what cannot be read is taken as absent.
     """
-    found = [*_python(root, find_program), *_node(root, find_program)]
+    found = [*_python(root, find_program, has_module), *_node(root, find_program)]
     covered = {each.category for each in found}
     found += [each for each in _make(root, find_program) if each.category not in covered]
     return tuple(found)
@@ -88,13 +107,14 @@ def detect_setup(root: Path, *, find_program: FindProgram = shutil.which) -> tup
     return ()
 
 
-def _python(root: Path, find_program: FindProgram) -> Iterator[Detected]:
+def _python(root: Path, find_program: FindProgram, has_module: HasModule) -> Iterator[Detected]:
     project = _toml(root / "pyproject.toml")
     python = next((name for name in ("python", "python3") if find_program(name)), None)
     test_file = next((name for name in _names(root) if _TEST_FILE.fullmatch(name.rpartition("/")[2])), None)
     if test_file is not None:
         argv = (python or "python3", "-m", "pytest", "-q", "--junitxml={report}")
-        yield Detected(Category.TEST, argv, f"test file {test_file}", "junit", available=python is not None)
+        available = python is not None and has_module(python, "pytest")
+        yield Detected(Category.TEST, argv, f"test file {test_file}", "junit", available=available)
     configured = _where(root, project, "ruff", ("ruff.toml", ".ruff.toml"))
     if configured is not None:
         argv = ("ruff", "check", "--output-format", "json", ".")

@@ -73,6 +73,8 @@ class Installed:
         entries, files = document.get("entries"), document.get("files")
         if not isinstance(entries, list) or not isinstance(files, dict):
             return False
+        if not all(isinstance(entry, str) and _is_inside(entry) for entry in entries):
+            return False
         if not all(self._is_untouched(entry, files) for entry in entries):
             return False
         disk = Disk()
@@ -118,6 +120,11 @@ class Installed:
         for added in found.keys() - expected.keys():
             Disk().remove_tree(self._directory / added)
         return True
+
+
+def _is_inside(entry: str) -> bool:
+    # What checks run could have written the record as well.
+    return not {"", ".", "..", ".git"} & set(entry.rstrip("/").split("/"))
 
 
 def _facts(directory: Path, name: str) -> Facts:

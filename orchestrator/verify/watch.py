@@ -35,11 +35,15 @@ class TreeWatch:
 
         Only for a checkout of this very tree in which nothing has run yet.
         """
-        content = read_regular(self._directory / ".git" / "index", limit_bytes=_MAX_INDEX_BYTES)
+        theirs, ours = self._directory / ".git" / "index", self._scratch.path / "index"
+        content = read_regular(theirs, limit_bytes=_MAX_INDEX_BYTES)
         if content is None or content.cut:
             self.make_index()
-        else:
-            (self._scratch.path / "index").write_bytes(content.data)
+            return
+        ours.write_bytes(content.data)
+        # By the index's time git knows which files it must read although they look unchanged.
+        written = os.stat(theirs).st_mtime_ns
+        os.utime(ours, ns=(written, written))
 
     def make_index(self) -> None:
         """Starts from the tree itself; every file is read once."""

@@ -521,3 +521,68 @@ def test_a_name_with_odd_bytes_can_be_checked_and_reported(
     note.identity.encode()
     note.message.encode("utf-8")
     assert note.rule == "tree-changed"
+
+
+def test_a_change_of_the_same_size_in_the_same_second_is_noticed(request_for: RequestFor) -> None:
+    code = "open('app.py', 'w').write('print(2)\\n')"
+
+    (outcome,) = check_tree(request_for({"test": [{"run": python(code)}]})).outcomes
+
+    assert [note.location for note in outcome.findings] == ["app.py"]
+
+
+def test_in_the_agents_tree_only_what_a_check_changes_is_noted_and_once(
+    request_for: RequestFor, trees: IsolatedTrees
+) -> None:
+    worktree = trees.create(request_for({}).run_id, "main", request_for({}).tree)
+    (worktree.path / "README.md").unlink()
+    change = {"run": python("open('app.py', 'a').write('#')")}
+    request = request_for({"where": "worktree", "test": [change], "lint": [change]}, worktree=worktree.path)
+
+    test, lint = check_tree(request).outcomes
+
+    assert [note.location for note in test.findings] == ["app.py"]
+    assert lint.findings == ()
+
+
+def test_tools_that_obey_ignore_files_see_the_clean_tree(
+    request_for: RequestFor, repository: Path, git: GitCall
+) -> None:
+    (repository / "bad.py").write_text("import os\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "bad")
+    (repository / ".orchestrator").mkdir()
+    (repository / ".orchestrator" / ".gitignore").write_text("*\n")
+    words = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "json"]
+
+    (outcome,) = check_tree(request_for({"lint": [{"run": words, "parse": "ruff"}]})).outcomes
+
+    assert [finding.location for finding in outcome.findings] == ["bad.py:1"]
+
+
+def test_a_hundred_megabytes_of_output_are_read_in_part(request_for: RequestFor) -> None:
+    code = "import sys\nline = 'x' * 1023 + '\\n'\nfor n in range(100_000): sys.stdout.write(line)\n" \
+        "print('the end'); sys.exit(1)"  # fmt: skip
+
+    (outcome,) = check_tree(request_for({"lint": [{"run": python(code)}]})).outcomes
+
+    (finding,) = outcome.findings
+    assert finding.message.endswith("the end")
+    assert len(finding.message) < 3000
+    assert os.path.getsize(outcome.output_path) < 60 << 20
+
+
+@pytest.mark.parametrize(
+    ("parse", "code"),
+    [
+        ("ruff", "import sys; sys.stdout.buffer.write(b'[' * 3_000_000 + b'\\xff\\0')"),
+        ("lines", "import sys; sys.stdout.buffer.write(b'\\x1b[' * 1_000_000 + b':1:1: ' * 100_000)"),
+    ],
+)
+def test_hostile_output_that_ends_well_has_no_findings(
+    request_for: RequestFor, parse: str, code: str
+) -> None:
+    (outcome,) = check_tree(request_for({"lint": [{"run": python(code), "parse": parse}]})).outcomes
+
+    assert (outcome.status, outcome.findings) == (CheckStatus.PASSED, ())
+    assert outcome.itemised is (parse == "lines")

@@ -113,6 +113,23 @@ def test_a_damaged_record_of_what_was_installed_is_as_good_as_none(
     assert count.read_text() == "ii"
 
 
+@pytest.mark.parametrize("entry", ["../../../../victim", "/victim", ".git", "a/../../b", ""])
+def test_a_forged_record_cannot_lead_out_of_the_tree(
+    request_for: RequestFor, trees: IsolatedTrees, repository: Path, count: Path, entry: str
+) -> None:
+    passed(installing(request_for, count))
+    victim = trees.root.parent / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("precious")
+    record = trees.root / ".checks" / "run-1" / ".tree" / "installed.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "entries": [entry], "files": {}}))
+
+    again = passed(installing(request_for, count))
+
+    assert (again, count.read_text()) == (True, "ii")
+    assert (victim / "file").read_text() == "precious"
+
+
 def test_an_installed_entry_that_the_next_tree_tracks_itself_is_installed_anew(
     request_for: RequestFor, repository: Path, git: GitCall, count: Path
 ) -> None:

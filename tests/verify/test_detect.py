@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from orchestrator.config.schema import Check
 from orchestrator.model.finding import Category
-from orchestrator.verify.detect import Detected, DetectedSetup, detect, detect_setup
+from orchestrator.verify.detect import Detected, DetectedSetup, detect, detect_setup, has_module
 
 
 def everything(name: str) -> str | None:
@@ -18,6 +19,10 @@ def nothing(name: str) -> str | None:
     return None
 
 
+def yes(python: str, module: str) -> bool:
+    return True
+
+
 def put(root: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +31,8 @@ def put(root: Path, files: dict[str, str]) -> None:
 
 def found(root: Path) -> dict[str, list[str]]:
     return {
-        f"{each.category}:{each.reason}": list(each.argv) for each in detect(root, find_program=everything)
+        f"{each.category}:{each.reason}": list(each.argv)
+        for each in detect(root, find_program=everything, has_module=yes)
     }
 
 
@@ -39,7 +45,7 @@ def test_an_empty_project_has_no_checks(tmp_path: Path) -> None:
 def test_pytest_is_detected_where_test_files_are(tmp_path: Path, name: str) -> None:
     put(tmp_path, {name: "", "pyproject.toml": ""})
 
-    (check,) = detect(tmp_path, find_program=everything)
+    (check,) = detect(tmp_path, find_program=everything, has_module=yes)
 
     assert check.argv == ("python", "-m", "pytest", "-q", "--junitxml={report}")
     assert check.reason == f"test file {name}"
@@ -59,7 +65,7 @@ def test_test_files_of_others_and_configuration_alone_are_no_tests(tmp_path: Pat
         },
     )
 
-    assert detect(tmp_path, find_program=everything) == ()
+    assert detect(tmp_path, find_program=everything, has_module=yes) == ()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,7 @@ def test_ruff_is_detected_where_it_is_configured(
 ) -> None:
     put(tmp_path, files)
 
-    (check,) = detect(tmp_path, find_program=everything)
+    (check,) = detect(tmp_path, find_program=everything, has_module=yes)
 
     assert f"{check.category}:{check.reason}" == expected
     assert check.entry() == {"run": ["ruff", "check", "--output-format", "json", "."], "parse": "ruff"}
@@ -96,7 +102,7 @@ def test_mypy_is_detected_where_it_is_configured(
 ) -> None:
     put(tmp_path, files)
 
-    (check,) = detect(tmp_path, find_program=everything)
+    (check,) = detect(tmp_path, find_program=everything, has_module=yes)
 
     assert (check.category, check.entry()) == (Category.LINT, words)
 
@@ -105,7 +111,7 @@ def test_scripts_of_a_node_project_are_detected_with_its_own_tool(tmp_path: Path
     scripts = {"test": "vitest", "lint": "eslint .", "build": "tsc", "start": "x"}
     put(tmp_path, {"package.json": json.dumps({"scripts": scripts}), "pnpm-lock.yaml": ""})
 
-    words = [each.argv for each in detect(tmp_path, find_program=everything)]
+    words = [each.argv for each in detect(tmp_path, find_program=everything, has_module=yes)]
 
     assert words == [("pnpm", "run", "build"), ("pnpm", "run", "test"), ("pnpm", "run", "lint")]
 
@@ -114,7 +120,7 @@ def test_the_test_script_that_npm_writes_is_none(tmp_path: Path) -> None:
     script = 'echo "Error: no test specified" && exit 1'
     put(tmp_path, {"package.json": json.dumps({"scripts": {"test": script, "build": " ", "lint": 3}})})
 
-    assert detect(tmp_path, find_program=everything) == ()
+    assert detect(tmp_path, find_program=everything, has_module=yes) == ()
 
 
 @pytest.mark.parametrize(
@@ -179,7 +185,7 @@ def test_a_program_that_is_not_installed_is_told(tmp_path: Path) -> None:
 def test_python3_is_used_where_there_is_no_python(tmp_path: Path) -> None:
     put(tmp_path, {"test_a.py": ""})
 
-    (check,) = detect(tmp_path, find_program=lambda name: "/x" if name == "python3" else None)
+    (check,) = detect(tmp_path, find_program=lambda name: "/x" if name == "python3" else None, has_module=yes)
 
     assert (check.argv[0], check.available) == ("python3", True)
 
@@ -201,7 +207,7 @@ def test_python3_is_used_where_there_is_no_python(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_as_good_as_absent(tmp_path: Path, files: dict[str, str]) -> None:
     put(tmp_path, files)
 
-    assert detect(tmp_path, find_program=everything) == ()
+    assert detect(tmp_path, find_program=everything, has_module=yes) == ()
     assert detect_setup(tmp_path, find_program=everything) == ()
 
 
@@ -212,13 +218,13 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (root / "tests").symlink_to(tmp_path / "other")
     (root / "pyproject.toml").symlink_to(tmp_path / "pyproject.toml")
 
-    assert detect(root, find_program=everything) == ()
+    assert detect(root, find_program=everything, has_module=yes) == ()
 
 
 def test_every_entry_is_valid_configuration(tmp_path: Path) -> None:
     put(tmp_path, {"test_a.py": "", "ruff.toml": "", "mypy.ini": "", "Makefile": "build:\n"})
 
-    for each in detect(tmp_path, find_program=everything):
+    for each in detect(tmp_path, find_program=everything, has_module=yes):
         entry = each.entry()
         check = Check.model_validate(entry if isinstance(entry, dict) else {"run": entry})
         assert check.run == each.argv
@@ -226,3 +232,28 @@ def test_every_entry_is_valid_configuration(tmp_path: Path) -> None:
 
 def test_a_plain_command_is_a_list_of_words() -> None:
     assert Detected(Category.BUILD, ("make",), "x").entry() == ["make"]
+
+
+def test_pytest_is_available_only_where_the_interpreter_has_it(tmp_path: Path) -> None:
+    put(tmp_path, {"test_a.py": ""})
+    asked: list[tuple[str, str]] = []
+
+    def no(python: str, module: str) -> bool:
+        asked.append((python, module))
+        return False
+
+    (check,) = detect(tmp_path, find_program=everything, has_module=no)
+
+    assert not check.available
+    assert asked == [("python", "pytest")]
+
+
+def test_a_module_of_the_project_is_not_taken_for_an_installed_one(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, {"trap_module.py": "raise SystemExit(0)"})
+    monkeypatch.chdir(tmp_path)
+
+    assert not has_module(sys.executable, "trap_module")
+    assert has_module(sys.executable, "json")
+    assert not has_module("no-such-interpreter", "json")
