@@ -49,7 +49,9 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One recorded fact. `seq` counts all events of a database from 1 without gaps; `run_seq` those of its run.
+    """One recorded fact.
+
+    `seq` counts all events of a database from 1 without gaps, `run_seq` those of its run.
 
     `hash` is SHA-256 over the previous event's hash and this event's content, so that a changed or
     removed row shows (`doctor` verifies the chain).

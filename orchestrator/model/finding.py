@@ -62,7 +62,7 @@ class Finding:
         file = self.location.rsplit(":", 1)[0] if _has_line(self.location) else self.location
         message = _NUMBER.sub("#", " ".join(self.message.split()).casefold())
         parts = (self.category, self.rule, file, message, " ".join(self.context.split()))
-        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def parse_run_id(text: str) -> RunId:
     """Returns `text` as a run id.
 
     Raises:
-        Refused: not `[a-z0-9][a-z0-9-]{0,39}`, or reserved: it could escape a directory or clash with a branch.
+        Refused: not `[a-z0-9][a-z0-9-]{0,39}`, or reserved: it could escape a directory or clash.
     """
     if not _RUN_ID.fullmatch(text) or text in RESERVED_RUN_IDS:
         raise Refused(

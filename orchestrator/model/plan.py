@@ -44,7 +44,7 @@ class Plan:
         """Returns the phases as a plan, kept in the given order wherever dependencies allow it.
 
         Raises:
-            PlanInvalid: no phase, an unusable or double id, an unknown dependency, or a cycle; names the phase.
+            PlanInvalid: no phase, an unusable or double id, an unknown dependency, or a cycle; it is named.
         """
         _check_ids(phases)
         _check_dependencies(phases)

@@ -12,7 +12,7 @@ from orchestrator.model.json import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file kept for a run; `path` is relative to `.orchestrator/artifacts/`, `hash` SHA-256 in hexadecimal."""
+    """A file kept for a run; `path` is relative to `.orchestrator/artifacts/`, `hash` its SHA-256 in hex."""
 
     id: str
     run_id: RunId

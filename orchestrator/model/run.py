@@ -208,8 +208,9 @@ class ExecutionProgress:
     `steps_done` counts finished steps of the workflow; `checkpoint` keeps what the last one left;
     `tree` is the git tree in that checkpoint which the checks are run on; `checked` tells that
     they were, `over` and `broken` which thresholds they exceeded and which gave no answer; `changed`
-    tells that the attempt left another tree than it found; `receipts` are (tree, check, environment, tests run)
-    of checks that passed and need not run again on that tree; `process` is (pid, start time in clock ticks) of a supervised child while one runs.
+    tells that the attempt left another tree than it found; `receipts` are (tree, check, environment,
+    tests run) of checks that passed and need not run again on that tree; `process` is (pid, start time in
+    clock ticks) of a supervised child while one runs.
     """
 
     steps_done: int = 0
