@@ -13,7 +13,7 @@ import typer
 
 from orchestrator.cli import edge
 from orchestrator.cli.flags import Flags
-from orchestrator.cli.grammar import PROGRAM, nearest, root, show_help, split
+from orchestrator.cli.grammar import PROGRAM, nearest, root, show_help, show_version, split
 from orchestrator.cli.invocation import Invocation
 from orchestrator.cli.screen import Screen
 from orchestrator.errors import OrchestratorError, Refused
@@ -34,6 +34,8 @@ def call(arguments: Sequence[str]) -> int:
             screen.as_json = "--json" in arguments
             flags, rest = split(command, arguments)
             screen = Screen(as_json=flags.json, quiet=flags.quiet, verbose=flags.verbose)
+            if rest[:1] == ["--version"]:
+                return show_version()
             if flags.help or not rest:
                 return show_help(command, rest)
             return _invoke(command, rest, Invocation(flags, screen))

@@ -89,7 +89,7 @@ def load(name: str) -> Any:
 def new_application(**settings: Any) -> typer.Typer:
     """Returns a Typer application in our style: plain help, no completion flags, errors left to us."""
     return typer.Typer(
-        rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, **settings
+        rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, suggest_commands=False, **settings
     )
 
 
@@ -110,11 +110,15 @@ def root() -> Any:
 def _no_callback(
     version: bool = typer.Option(False, "--version", help="Show the version and exit."),
 ) -> None:
-    if version:
-        from orchestrator import __version__
+    """Declares what the help of the root shows; `app.call` has answered it before this could run."""
 
-        sys.stdout.write(f"{PROGRAM} {__version__}\n")
-        raise typer.Exit(0)
+
+def show_version() -> int:
+    """Prints the version and returns 0."""
+    from orchestrator import __version__
+
+    sys.stdout.write(f"{PROGRAM} {__version__}\n")
+    return 0
 
 
 def split(command: Any, arguments: Sequence[str]) -> tuple[Flags, list[str]]:

@@ -13,7 +13,7 @@ __all__ = ["OrchestratorPaths", "is_session_id"]
 
 
 def is_session_id(text: str) -> bool:
-    """Returns whether `text` is 1-64 of `[A-Za-z0-9_-]`, starting alphanumeric: it cannot escape a directory."""
+    """Returns whether `text` is 1-64 of `[A-Za-z0-9_-]`, starting alphanumeric, so that it cannot escape."""
     body = text.replace("_", "a").replace("-", "a")
     return 0 < len(text) <= 64 and text.isascii() and body.isalnum() and text[0].isalnum()
 

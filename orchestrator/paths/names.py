@@ -6,6 +6,7 @@ LAYOUT = "layout.json"
 PLACE = "place.json"
 CONFIG = "workflow.yaml"
 LOCAL_CONFIG = "workflow.local.yaml"
+SCHEMA = "workflow.schema.json"
 PROMPTS = "prompts"
 LAYOUTS = "layouts"
 STATE = "state.db"
@@ -25,6 +26,28 @@ TMP = "tmp"
 
 COMMITTABLE = frozenset({IGNORE, LAYOUT, CONFIG, PROMPTS, LAYOUTS, SECRETS})
 """What a clone may hold of `.orchestrator/`: a directory with these alone is ours, not yet initialised."""
+
+STATE_FILES = (STATE, STATE + "-wal", STATE + "-shm", STATE + "-journal")
+"""The database and the files that SQLite keeps beside it."""
+
+KNOWN = COMMITTABLE | {
+    PLACE,
+    LOCAL_CONFIG,
+    SCHEMA,
+    *STATE_FILES,
+    BACKUPS,
+    CHECKPOINTS,
+    ARTIFACTS,
+    WORKTREES,
+    INDEX,
+    SESSIONS,
+    LOCKS,
+    MIGRATIONS,
+    QUARANTINE,
+    LOGS,
+    TMP,
+}
+"""Every name that this tool may make or expect directly under `.orchestrator/`."""
 
 RUN_REFS = "refs/orchestrator/runs/"
 RESULT_REFS = "refs/orchestrator/results/"
