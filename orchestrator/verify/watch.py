@@ -35,15 +35,11 @@ class TreeWatch:
 
         Only for a checkout of this very tree in which nothing has run yet.
         """
-        theirs, ours = self._directory / ".git" / "index", self._scratch.path / "index"
-        content = read_regular(theirs, limit_bytes=_MAX_INDEX_BYTES)
+        content = read_regular(self._directory / ".git" / "index", limit_bytes=_MAX_INDEX_BYTES)
         if content is None or content.cut:
             self.make_index()
-            return
-        ours.write_bytes(content.data)
-        # By the index's time git knows which files it must read although they look unchanged.
-        written = os.stat(theirs).st_mtime_ns
-        os.utime(ours, ns=(written, written))
+        else:
+            (self._scratch.path / "index").write_bytes(content.data)
 
     def make_index(self) -> None:
         """Starts from the tree itself; every file is read once."""
