@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.engine import integration
 from orchestrator.engine.context import EngineContext
-from orchestrator.engine.keeping import existing_tree
+from orchestrator.engine.keeping import remove_tree
 from orchestrator.engine.merging import OperationJournal, repository_lock, settle_operation
 from orchestrator.engine.work import open_work
 from orchestrator.errors import Locked, OrchestratorError, Refused
@@ -47,9 +47,7 @@ def discard_run(context: EngineContext, run_id: RunId) -> WayBack | None:
 
 
 def _drop_tree(context: EngineContext, run_id: RunId) -> None:
-    work = open_work(context, run_id, lambda: False)
-    if existing_tree(work) is not None:
-        integration.remove_tree(work, "discarded")
+    remove_tree(open_work(context, run_id, lambda: False), "discarded")
 
 
 def cancel_run(context: EngineContext, run_id: RunId) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.engine.attempt import settle_interrupted
-from orchestrator.engine.keeping import existing_tree, keep, open_tree
+from orchestrator.engine.keeping import existing_tree, remove_tree
 from orchestrator.engine.merging import merge_run
 from orchestrator.engine.work import TREE, Work
 from orchestrator.errors import Failed, OrchestratorError, Refused
@@ -21,7 +21,7 @@ from orchestrator.model.run import (
     RunStatus,
 )
 from orchestrator.repo import merge, removal, results
-from orchestrator.repo.stacking import advance
+from orchestrator.repo.stacking import advance, is_usable
 from orchestrator.verify.clean import discard
 
 
@@ -41,18 +41,20 @@ def keep_phase(work: Work, phase: Phase, execution: Execution) -> None:
 def _keep_commit(work: Work, phase: Phase, execution: Execution) -> ObjectId | None:
     repository, metadata = work.context.repository, work.run.metadata
     parent = metadata.progress.result or metadata.origin.base
-    tree = execution.progress.tree
-    if tree is None or tree == repository.tree_of(parent):
+    passed = execution.progress.tree
+    if passed is None or passed == repository.tree_of(parent):
         return None
     commit = results.commit_phase(
         repository,
         work.run_id,
-        tree=tree,
+        tree=passed,
         parent=parent,
         message=_message(work, phase),
         identity=repository.identity(),
     )
-    advance(open_tree(work), commit)
+    tree = existing_tree(work)
+    if tree is not None and is_usable(tree):
+        advance(tree, commit)
     return commit
 
 
@@ -155,22 +157,9 @@ def _exit_status(work: Work, outcome: Outcome) -> int:
 
 
 def _seal(work: Work, status: RunStatus) -> None:
-    if existing_tree(work) is not None:
-        remove_tree(work, "sealed", status=status)
+    remove_tree(work, "sealed", status=status)
     removal.remove_notes(work.context.trees.root / work.run_id / TREE)
     discard(work.context.trees, work.run_id)
-
-
-def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> None:
-    """Removes the run's tree behind a checkpoint that says the run's status is `status`."""
-    tree = open_tree(work)
-    removal.remove_tree(
-        work.context.repository,
-        tree.path,
-        root=work.context.trees.root,
-        run_id=work.run_id,
-        checkpoint=lambda: keep(work, tree, label, status=status).commit,
-    )
 
 
 def cancel(work: Work) -> None:

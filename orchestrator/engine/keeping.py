@@ -15,16 +15,19 @@ from orchestrator.model.ids import ObjectId, PhaseId
 from orchestrator.model.json import JsonObject
 from orchestrator.model.record import Checkpoint
 from orchestrator.model.run import Execution, RunStatus
-from orchestrator.repo.stacking import fill
+from orchestrator.repo import removal
+from orchestrator.repo.stacking import fill, is_usable
 from orchestrator.repo.trees import IsolatedTree
 from orchestrator.verify.bring import files_to_bring
 
 
 def open_tree(work: Work) -> IsolatedTree:
-    """Returns the run's tree, made anew from its last checkpoint when it is gone."""
+    """Returns the run's tree, made anew from its last checkpoint when it, or its repository, is gone."""
     existing = existing_tree(work)
-    if existing is not None:
+    if existing is not None and is_usable(existing):
         return existing
+    if existing is not None:
+        remove_tree(work, "its repository was broken")
     metadata = work.run.metadata
     tree = work.context.trees.create(work.run_id, TREE, metadata.progress.result or metadata.origin.base)
     newest = latest_checkpoint(work)
@@ -37,6 +40,19 @@ def existing_tree(work: Work) -> IsolatedTree | None:
     """Returns the run's tree as it stands, None when it was never made or is gone."""
     ready = any(tree.name == TREE for tree in work.context.trees.list(work.run_id))
     return work.context.trees.open(work.run_id, TREE) if ready else None
+
+
+def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> None:
+    """Removes the run's tree behind a checkpoint that says the run's status is `status`."""
+    tree = existing_tree(work)
+    if tree is not None:
+        removal.remove_tree(
+            work.context.repository,
+            tree.path,
+            root=work.context.trees.root,
+            run_id=work.run_id,
+            checkpoint=lambda: keep(work, tree, label, status=status).commit,
+        )
 
 
 def latest_checkpoint(work: Work) -> Checkpoint | None:
