@@ -1,4 +1,4 @@
-"""Builds a repository that borrows the user's objects, takes over what must be the same, and checks out a commit."""
+"""Builds a repository that borrows the user's objects, takes over what must be equal, and checks out."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _OWN: tuple[tuple[str, str], ...] = (
 def build(repository: Repository, place: Path, commit: ObjectId) -> None:
     """Makes `place`, which must not exist, a borrowing repository with `commit` checked out, submodules too.
 
-    What decides content is taken over: object format, shallow and sparse files, partial-clone settings, line ends,
-    filters when trusted, the LFS store, ignore and attribute files, and a copy of remote-tracking refs and tags.
+    What decides content is taken over: object format, shallow and sparse files, partial-clone settings, line
+    ends, filters when trusted, the LFS store, ignore and attribute files, remote-tracking refs and tags.
     """
     _build(repository.git, repository.git_dir, repository.common_dir, place, commit)
 
@@ -101,7 +101,7 @@ def _mirror_refs(source: Git, own: Path) -> None:
 
 
 def _submodules(source: Git, common_dir: Path, place: Path, borrowed: Git) -> None:
-    """Fills the submodules that the user's checkout has, each borrowing from the user's; others stay empty."""
+    """Fills the submodules that the user's checkout has, borrowing from the user's; others stay empty."""
     if not (place / ".gitmodules").is_file():
         return
     for item in borrowed.zsplit("ls-files", "-s", "-z"):
@@ -193,8 +193,8 @@ def committed_at(commit: bytes) -> datetime:
 def fetch(repository: Repository, source: Path, refspec: str) -> None:
     """Copies what a ref of a scratch directory reaches into the user's repository and moves our ref there.
 
-    The ref moves forward only. Neither FETCH_HEAD nor configuration, tags, shallow file or packs of others change,
-    and no maintenance starts. Durable when it returns.
+    The ref moves forward only. Neither FETCH_HEAD nor configuration, tags, shallow file or packs of others
+    change, and no maintenance starts. Durable when it returns.
 
     Raises:
         GitFailed: an object is missing, or the ref did not allow it.

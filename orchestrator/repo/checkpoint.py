@@ -50,9 +50,9 @@ class Checkpoints:
     ) -> Checkpoint:
         """Returns the new checkpoint: files, index, HEAD, refs, stash and reflog of the tree, and `document`.
 
-        `include` are patterns of ignored files that are work; `brought` paths that are in no checkpoint. `report`
-        hears of everything that could not be kept. Reads the tree without running anything of it; durable when it
-        returns; a kill leaves the checkpoint before. The caller holds the run's lock.
+        `include` are patterns of ignored files that are work; `brought` paths that are in no checkpoint.
+        `report` hears of everything that could not be kept. Reads the tree without running anything of it;
+        durable when it returns; a kill leaves the checkpoint before. The caller holds the run's lock.
 
         Raises:
             Failed: `tree-missing`; `ref-moved`, somebody else took a checkpoint of this run.
@@ -101,8 +101,9 @@ class Checkpoints:
                 raise _moved(run_id) from error
             if len(parents) == 1:
                 raise
-            report(f"the agent's own commits could not be kept, its files are: {error.message}")
-            data = borrowing.commit_bytes(content, parents[:1], message)
+            git = room.git(tree.path, trusted=False)
+            parents = (parents[0], *tipping.whole(git, parents[1:], report))
+            data = borrowing.commit_bytes(content, parents, message)
             commit = room.put("commit", data)
             self._publish(run_id, room, commit)
         taken = Checkpoint(
@@ -217,7 +218,7 @@ class Checkpoints:
         self.trees.restore_into(into, checkpoint.tree)
 
     def checkpoint_user_tree(self, run_id: RunId, *, report: Callable[[str], None] = _ignore) -> ObjectId:
-        """Returns a commit on HEAD with the uncommitted changes of the user's checkout, kept as the run's base.
+        """Returns a commit on HEAD with the uncommitted changes of the checkout, kept as the run's base.
 
         Reads through a copy of the user's index; neither index nor HEAD nor a file of the checkout changes.
 
@@ -243,6 +244,14 @@ class Checkpoints:
         finally:
             room.remove()
         return commit
+
+    def restore_manifest(self, run_id: RunId) -> bool:
+        """Writes the readable list of a run's checkpoints where it is missing; returns whether it was."""
+        found = self.list_checkpoints(run_id)
+        if not found or os.path.lexists(self.paths.checkpoint_manifest(run_id)):
+            return False
+        self._write_manifest(run_id, found[0])
+        return True
 
     def _write_manifest(self, run_id: RunId, newest: Checkpoint) -> None:
         place = self.paths.checkpoint_manifest(run_id)

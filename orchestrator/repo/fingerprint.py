@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.model.json import JsonObject
+from orchestrator.repo.config_changes import MAX_BYTES, changed_keys
 from orchestrator.repo.git import Git
 
 _ABSENT = "absent"
@@ -40,25 +40,14 @@ _SHARED_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Digests by the words that name each part; `refs` by full ref name, ours left out."""
+    """Digests by the words that name each part; `refs` by full ref name, ours left out.
+
+    `config` is the text of the shared configuration file, so that a change can be named by its keys.
+    """
 
     parts: Mapping[str, str]
     refs: Mapping[str, str]
-
-    def as_json(self) -> JsonObject:
-        """Returns a value that JSON can carry and `from_json` reads back."""
-        return {"parts": dict(self.parts), "refs": dict(self.refs)}
-
-    @staticmethod
-    def from_json(value: JsonObject) -> Fingerprint:
-        """Returns the fingerprint that `as_json` wrote."""
-        parts, refs = value["parts"], value["refs"]
-        if not isinstance(parts, Mapping) or not isinstance(refs, Mapping):
-            raise ValueError("not a fingerprint")
-        return Fingerprint(
-            {name: str(digest) for name, digest in parts.items()},
-            {name: str(oid) for name, oid in refs.items()},
-        )
+    config: bytes = b""
 
 
 def take_fingerprint(git: Git, git_dir: Path, common_dir: Path, *, ours: tuple[str, ...]) -> Fingerprint:
@@ -73,7 +62,7 @@ def take_fingerprint(git: Git, git_dir: Path, common_dir: Path, *, ours: tuple[s
         oid, symref, name = line.split(" ", 2)
         if not name.startswith(ours):
             refs[name] = f"{oid} {symref}".strip()
-    return Fingerprint(parts, refs)
+    return Fingerprint(parts, refs, _read_config(common_dir / "config"))
 
 
 def differences(before: Fingerprint, after: Fingerprint) -> tuple[str, ...]:
@@ -83,6 +72,9 @@ def differences(before: Fingerprint, after: Fingerprint) -> tuple[str, ...]:
         for words in sorted({*before.parts, *after.parts})
         if before.parts.get(words, _ABSENT) != after.parts.get(words, _ABSENT)
     ]
+    keys = changed_keys(before.config, after.config) if before.config != after.config else ()
+    if keys:
+        found.append(f"the configuration changed in: {', '.join(keys)}")
     found += [
         f"{name} {_change(before.refs.get(name, _ABSENT), after.refs.get(name, _ABSENT), show=True)}"
         for name in sorted({*before.refs, *after.refs})
@@ -97,6 +89,16 @@ def _change(before: str, after: str, *, show: bool = False) -> str:
     if after == _ABSENT:
         return "is gone"
     return f"moved from {before} to {after}" if show else "changed"
+
+
+def _read_config(path: Path) -> bytes:
+    """Returns the text of a regular file of at most 1 MiB, else nothing."""
+    try:
+        facts = os.lstat(path)
+        small = stat.S_ISREG(facts.st_mode) and facts.st_size <= MAX_BYTES
+        return path.read_bytes() if small else b""
+    except OSError:
+        return b""
 
 
 def _digest_file(path: Path) -> str:

@@ -113,7 +113,7 @@ class Git:
         return done
 
     def text(self, *arguments: str, ok: Sequence[int] | None = (0,)) -> str:
-        """Returns what a reading command prints without the last line end; bytes that are not UTF-8 escaped."""
+        """Returns what a reading command prints without its last line end; what is not UTF-8 escaped."""
         return self.run(*arguments, ok=ok).stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
     def lines(self, *arguments: str) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def git_files(work_tree: Path, *, inside: Path) -> GitFiles | None:
 
 
 def read_small(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> bytes:
-    """Returns the bytes of a regular file up to a size; empty for anything else. Opens no link and no FIFO."""
+    """Returns the bytes of a regular file up to a size, empty for anything else; opens no link or FIFO."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags)
@@ -101,7 +101,7 @@ def refs(common: Path) -> Mapping[str, str]:
 
 
 def logged(files: GitFiles) -> frozenset[str]:
-    """Returns every object that a reflog of this repository or of its linked worktrees, or the stash, names."""
+    """Returns every object that a reflog of this repository, its linked worktrees or its stash names."""
     found: set[str] = set()
     for place in {files.own / "logs", files.common / "logs", files.common / "worktrees"}:
         for path in _files(place):

@@ -1,4 +1,4 @@
-"""Makes files an agent locked away readable for as long as a snapshot takes: they are ours, and they are work."""
+"""Makes files an agent locked away readable while a snapshot is taken: they are ours, and they are work."""
 
 from __future__ import annotations
 

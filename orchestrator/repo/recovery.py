@@ -30,7 +30,7 @@ class Found:
 
 
 def find_runs(checkpoints: Checkpoints) -> Found:
-    """Returns every run that has checkpoints; a damaged newest one gives way to the one before. Changes nothing."""
+    """Returns every run that has checkpoints; a damaged newest one gives way to the one before."""
     runs = []
     problems: list[str] = []
     for name in sorted(checkpoints.repository.refs(names.RUN_REFS)):

@@ -1,8 +1,8 @@
-"""Makes short-lived git directories of our own that read other repositories' objects and none of their settings.
+"""Makes short-lived git directories of our own that read others' objects and none of their settings.
 
-An agent may have written anything into the git directory of its tree. What it left is therefore read through a
-git directory made for one checkpoint, with a configuration of ours, whose object store borrows from the agent's and the
-user's (`objects/info/alternates`); nothing the agent configured is ever in force.
+An agent may have written anything into the git directory of its tree. What it left is therefore read through
+a git directory made for one checkpoint, with a configuration of ours, which borrows the agent's objects and
+the user's (`objects/info/alternates`); nothing the agent configured is ever in force.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DEPTH = 5  # as many alternates in a chain as git follows
 
 
 class Scratch:
-    """A git directory of our own below `place`; remove it with `remove`, or all left-over ones with `sweep`."""
+    """A git directory of our own below `place`; removed by `remove`, left-over ones by `sweep`."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Scratch:
     ) -> None:
         self.path = place / f"{PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
         self.object_format = object_format
+        self.partial = any(key == "extensions.partialclone" for key, _ in settings)
         self._borrowed: list[bytes] = []
         disk = Disk()
         disk.make_dir(place)
@@ -111,7 +112,7 @@ def _alive(name: str) -> bool:
 
 
 def alternates_of(objects: Path, *, depth: int = _DEPTH) -> list[bytes]:
-    """Returns the lines for an alternates file that reads `objects` and all it borrows itself, as absolute paths."""
+    """Returns the lines for an alternates file that reads `objects` and all it borrows, as absolute paths."""
     if not objects.is_dir():
         return []
     lines = [quoted(objects)]

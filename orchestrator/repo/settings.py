@@ -1,4 +1,4 @@
-"""Carries over from the user's repository what decides how bytes become files, so that our trees equal theirs."""
+"""Carries over from the user's repository what decides how bytes become files: our trees equal theirs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from orchestrator.repo.git import Git, split
 Pairs = Sequence[tuple[str, str]]
 
 _CONTENT = re.compile(
-    r"core\.(?:autocrlf|eol|safecrlf|filemode|symlinks|ignorecase|precomposeunicode|bigfilethreshold|longpaths"
-    r"|excludesfile|attributesfile|sparsecheckout|sparsecheckoutcone)"
+    r"core\.(?:autocrlf|eol|safecrlf|filemode|symlinks|ignorecase|precomposeunicode|longpaths"
+    r"|bigfilethreshold|excludesfile|attributesfile|sparsecheckout|sparsecheckoutcone)"
     r"|extensions\.partialclone|remote\..+\.(?:promisor|partialclonefilter|url|fetch)|user\.(?:name|email)"
     r"|lfs\..+",
     re.DOTALL,
@@ -20,7 +20,7 @@ _TRUSTED_ONLY = re.compile(r"filter\..+|merge\..+|diff\..+", re.DOTALL)
 
 
 def local_settings(git: Git, *, trusted: bool) -> tuple[tuple[str, str], ...]:
-    """Returns the settings of the repository's own configuration that a tree of ours must share; runs nothing.
+    """Returns the settings of the repository's own configuration that our trees must share; runs nothing.
 
     Filters, merge drivers and diff drivers come along only when `trusted`.
     """

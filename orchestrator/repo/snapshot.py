@@ -1,6 +1,6 @@
 """Turns a work tree into a tree object without losing what a plain `git add -A` misses.
 
-Runs in a scratch git directory with a copy of the work tree's own index; measured with git 2.39: an empty index
+Runs in a scratch git directory with a copy of the work tree's own index. Measured with git 2.39: an empty one
 silently loses tracked-but-ignored files, and a nested repository without a commit aborts `add -A`.
 """
 
@@ -34,8 +34,8 @@ _LARGEST_INDEX_BYTES = 4 << 30
 class Wanted:
     """What belongs into a snapshot of the top level besides the rule.
 
-    `include`: patterns of ignored files that are work; `brought`: paths that never are; `skip`: top directories
-    left alone.
+    `include`: patterns of ignored files that are work; `brought`: paths that never are; `skip`: top
+    directories left alone.
     """
 
     include: tuple[str, ...] = ()
@@ -45,9 +45,10 @@ class Wanted:
 
 @dataclass(slots=True)
 class Snapshot:
-    """A work tree as git objects; `staged` is the index's own tree where it differs, `unmerged` its conflict stages.
+    """A work tree as git objects.
 
-    `submodules` holds, by path, the complete files of submodules that were changed; `heads` commits made in them.
+    `staged` is the tree of the index where it differs, `unmerged` its conflict stages; `submodules` holds, by
+    path, the complete files of submodules that were changed, `heads` the commits made in them.
     """
 
     tree: ObjectId
@@ -67,7 +68,7 @@ class _Entry:
 
 
 class Snapshots:
-    """Takes snapshots into one scratch directory; `report` hears, in words, of everything that could not be kept.
+    """Takes snapshots into one scratch directory; `report` hears of everything that could not be kept.
 
     `root` is the resolved top of the tree: no git directory outside it is read.
     """
@@ -95,7 +96,7 @@ class Snapshots:
         """
         self._levels += 1
         git = self._room.git(work_tree, trusted=self._trusted, index=f"index-{self._levels}")
-        level = _Level(git, base, wanted, self._report)
+        level = _Level(git, base, wanted, self._report, partial=self._room.partial)
         try:
             level.opened.open_root(work_tree)
             try:
@@ -124,7 +125,7 @@ class Snapshots:
         return result
 
     def _nested(self, level: _Level, depth: int) -> Snapshot:
-        """Keeps the files of nested repositories: of submodules aside, of all others as plain files in place."""
+        """Keeps files of nested repositories: those of submodules aside, of all others as plain files."""
         result = Snapshot(ObjectId(""))
         links, empty = level.nested()
         known = level.submodule_paths() if links else frozenset()
@@ -183,7 +184,7 @@ class _Level:
     """One work tree with its scratch index."""
 
     def __init__(
-        self, git: Git, base: ObjectId | None, wanted: Wanted, report: Callable[[str], None]
+        self, git: Git, base: ObjectId | None, wanted: Wanted, report: Callable[[str], None], *, partial: bool
     ) -> None:
         assert git.index is not None
         self.git = git
@@ -196,6 +197,8 @@ class _Level:
         self.entries: tuple[_Entry, ...] = ()
         self.failed = False
         self.warned = False
+        # Elsewhere a missing object must be noticed: the file it stood for is then read again.
+        self.lenient = ("--missing-ok",) if partial else ()
 
     def seed(self, theirs: Path | None) -> None:
         """Starts from a copy of the index the work tree has, or else from the base."""
@@ -247,7 +250,7 @@ class _Level:
         return bool(assumed or present)
 
     def nested(self) -> tuple[dict[bytes, bytes], tuple[bytes, ...]]:
-        """Returns gitlinks with their commits, and nested repositories without a commit; reports what failed."""
+        """Returns gitlinks with their commits, and nested repositories without one; reports what failed."""
         if not self.warned and not any(entry.mode == b"160000" for entry in self.entries):
             return {}, ()  # git warns of every nested repository it adds
         links = {
@@ -346,7 +349,7 @@ class _Level:
 
     def write_tree(self) -> ObjectId:
         """Returns the tree of the index."""
-        return ObjectId(self._run("write-tree", "--missing-ok").stdout.decode("ascii").strip())
+        return ObjectId(self._run("write-tree", *self.lenient).stdout.decode("ascii").strip())
 
     def staged(self) -> tuple[ObjectId | None, tuple[tuple[str, ObjectId, str], ...]]:
         """Returns the tree of the original index and its conflict stages."""
@@ -394,7 +397,7 @@ def shown(path: bytes | Path) -> str:
 
 
 def _copy_index(theirs: Path, ours: Path) -> bool:
-    """Copies an index with its modification time, which decides what git believes unchanged, and its shared parts."""
+    """Copies an index, its shared parts and its time, by which git knows what may have changed since."""
     data = history.read_small(theirs, largest_bytes=_LARGEST_INDEX_BYTES)
     if not data:
         return False

@@ -10,7 +10,7 @@ from pathlib import Path
 def special_files(root: Path, changed: Iterable[bytes]) -> tuple[bytes, ...]:
     """Returns the special files at the top of `root` and beside the `changed` paths, relative to `root`.
 
-    Looking everywhere would cost as much as the whole snapshot, and only the message depends on it: such files
+    Looking everywhere would cost as much as the whole snapshot, and only a message depends on it: such files
     hold no bytes that could be lost.
     """
     top = os.fsencode(root)

@@ -1,4 +1,4 @@
-"""Chooses which of the commits an agent named must become parents of a checkpoint, so that nothing it made is lost."""
+"""Chooses which commits of an agent become parents of a checkpoint, so that nothing it made is lost."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from orchestrator.repo.scratch import Scratch
 class Tips:
     """What to keep of an agent's repository besides files.
 
-    `parents`: commits that reach everything committed; `named`: what each ref and pseudo ref stood for; `loose`:
-    other objects by id, as `(mode, id)` entries for a tree; `tags`: the content of tag objects, by id.
+    `parents`: commits that reach everything committed; `named`: what each ref and pseudo ref stood for;
+    `loose`: other objects by id, as `(mode, id)` entries for a tree;
+    `tags`: the content of tag objects, by id.
     """
 
     parents: list[ObjectId] = field(default_factory=list)
@@ -29,7 +30,7 @@ class Tips:
 def find_tips(
     git: Git, files: history.GitFiles, known: Iterable[str], *, report: Callable[[str], None]
 ) -> Tips:
-    """Returns what to keep; `known` are objects that are kept already (the base, refs mirrored from the user)."""
+    """Returns what to keep; `known` objects are kept already (the base, the user's own refs)."""
     tips = Tips()
     refs = history.refs(files.common)
     tips.named = {**refs, **history.pseudo_heads(files)}
@@ -73,10 +74,10 @@ def _sort_by_kind(git: Git, wanted: list[str], tips: Tips, report: Callable[[str
 def _independent(
     git: Git, commits: list[str], known: set[str], report: Callable[[str], None]
 ) -> list[ObjectId]:
-    """Returns those commits that no other of them reaches and that are not reached by what is kept already."""
+    """Returns those commits that are reached by no other of them nor by what is kept already."""
     if not commits:
         return []
-    lines = [*commits, "--not", *sorted(known)]
+    lines = [*commits, *(f"^{oid}" for oid in sorted(known))]
     done = git.run(
         "rev-list",
         "--ignore-missing",
@@ -86,7 +87,7 @@ def _independent(
         ok=(0, 128),
     )
     if done.status != 0:
-        return _whole(git, commits, report)
+        return whole(git, commits, report)
     seen: set[str] = set()
     reached: set[str] = set()
     for line in done.stdout.decode("ascii").splitlines():
@@ -96,7 +97,7 @@ def _independent(
     return [ObjectId(oid) for oid in commits if oid in seen and oid not in reached]
 
 
-def _whole(git: Git, commits: list[str], report: Callable[[str], None]) -> list[ObjectId]:
+def whole(git: Git, commits: Iterable[str], report: Callable[[str], None]) -> list[ObjectId]:
     """Returns the commits whose history can be read, where that of others is broken."""
     kept = []
     for oid in commits:

@@ -1,4 +1,4 @@
-"""Makes the trees agents work in: repositories of their own that borrow the user's objects and share nothing else."""
+"""Makes the trees agents work in: repositories that borrow the user's objects and share nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class IsolatedTree:
         return self.path.parent / f".{self.name}"
 
     def environment(self) -> dict[str, str]:
-        """Returns what an agent's environment needs so that git never finds the user's repository from here."""
+        """Returns what an agent's environment needs so that git never finds the user's from here."""
         return {"GIT_CEILING_DIRECTORIES": str(self.path.parent)}
 
 
@@ -57,8 +57,8 @@ class IsolatedTrees:
     def create(self, run_id: RunId, name: str, base: ObjectId) -> IsolatedTree:
         """Returns the tree, made from the commit (or tree object) `base` unless it is there and ready.
 
-        It is built aside and takes its place by one rename, its receipt written before: a kill leaves no tree or
-        a whole one, and the next call finishes.
+        It is built aside and takes its place by one rename, its receipt written before: a kill leaves no tree
+        or a whole one, and the next call finishes.
 
         Raises:
             Refused: `tree-name-invalid`, or `tree-unknown`: something that is not ours stands in its place.
@@ -113,7 +113,7 @@ class IsolatedTrees:
         return tuple(found)
 
     def restore_into(self, path: Path, treeish: ObjectId) -> None:
-        """Writes the files of a tree or commit into a directory that is missing or empty; no git directory is made.
+        """Writes the files of a tree or commit into a directory that is missing or empty, without a `.git`.
 
         Raises:
             Refused: `restore-not-empty`, something is there already: it is never overwritten.
@@ -149,7 +149,7 @@ class IsolatedTrees:
         return borrowing.commit_of_tree(self.repository, base)
 
     def _pin(self, run_id: RunId, commit: ObjectId) -> None:
-        """Keeps the first base of a run from the user's gc; later ones are results, which have refs of their own."""
+        """Keeps the first base of a run from the user's gc; later ones are results with refs of their own."""
         name = f"{names.BASE_REFS}{run_id}"
         if self.repository.read_ref(name) is None:
             self.repository.update_ref(name, commit, None)

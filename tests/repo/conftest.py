@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.discovery import locate
-from orchestrator.model.ids import ObjectId, RunId
+from orchestrator.model.ids import RunId
 from orchestrator.model.record import Checkpoint
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.repo.checkpoint import Checkpoints
@@ -92,7 +92,7 @@ def bench(repository: Path, git: GitCall) -> Iterator[Bench]:
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Callable[[Path], None]:
-    """Returns a function that fills a git directory with everything that could run, each leaving `pwned-*`."""
+    """Returns a function that fills a git directory with all that could run, each leaving `pwned-*`."""
 
     def fill(git_dir: Path) -> None:
         trap = tmp_path / "pwned"
@@ -100,10 +100,12 @@ def hostile(tmp_path: Path) -> Callable[[Path], None]:
             f'[core]\n\tfsmonitor = "touch {trap}-fsmonitor; false"\n\thooksPath = {tmp_path}/evil-hooks\n'
             f'\tsshCommand = "touch {trap}-ssh"\n\talternateRefsCommand = "touch {trap}-alternates; true"\n'
             f'\tpager = "touch {trap}-pager"\n\teditor = "touch {trap}-editor"\n',
-            f'[filter "evil"]\n\tclean = "touch {trap}-clean; cat"\n\tsmudge = "touch {trap}-smudge; cat"\n\trequired\n',
+            f'[filter "evil"]\n\tclean = "touch {trap}-clean; cat"\n\trequired\n',
+            f'[filter "evil"]\n\tsmudge = "touch {trap}-smudge; cat"\n',
             f'[filter "long"]\n\tprocess = "touch {trap}-process"\n\trequired\n',
             f'[merge "evil"]\n\tdriver = "touch {trap}-merge"\n',
-            f'[diff]\n\texternal = "touch {trap}-diff"\n[diff "evil"]\n\ttextconv = "touch {trap}-textconv; cat"\n',
+            f'[diff]\n\texternal = "touch {trap}-diff"\n',
+            f'[diff "evil"]\n\ttextconv = "touch {trap}-textconv; cat"\n',
             f'[credential]\n\thelper = "!touch {trap}-credential"\n[gpg]\n\tprogram = "{trap}-gpg"\n',
         ]
         with open(git_dir / "config", "a") as file:

@@ -473,3 +473,89 @@ def test_a_checkpoint_without_a_readable_document_is_said_so(bench: Bench) -> No
 
     assert failed.value.code == "checkpoint-unreadable"
     assert unknown.value.code == "checkpoint-unknown"
+
+
+def test_a_missing_blob_of_a_commit_costs_that_commit_and_not_the_checkpoint(bench: Bench) -> None:
+    tree = bench.tree()
+    git, place = bench.git, tree.path
+    git(place, "checkout", "-q", "-b", "good")
+    (place / "app.py").write_text("good\n")
+    git(place, "commit", "-qam", "good")
+    good = git(place, "rev-parse", "HEAD")
+    git(place, "checkout", "-q", "-b", "bad", tree.base)
+    (place / "app.py").write_text("bad\n")
+    git(place, "commit", "-qam", "bad")
+    bad = git(place, "rev-parse", "HEAD")
+    blob = git(place, "rev-parse", "HEAD:app.py")
+    (place / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+
+    taken = bench.take(tree)
+
+    assert bench.files(taken.tree)["app.py"] == "bad"
+    assert bench.reaches(good)
+    assert bench.left_out or bench.reaches(bad)
+
+
+def test_a_staged_version_whose_object_is_missing_is_reported(bench: Bench) -> None:
+    tree = bench.tree()
+    (tree.path / "app.py").write_text("staged\n")
+    bench.git(tree.path, "add", "app.py")
+    blob = bench.git(tree.path, "hash-object", "app.py")
+    (tree.path / "app.py").write_text("later\n")
+    (tree.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+
+    taken = bench.take(tree)
+
+    assert bench.files(taken.tree)["app.py"] == "later"
+    assert any("staged" in sentence for sentence in bench.left_out)
+
+
+def test_a_ref_to_a_missing_object_is_reported(bench: Bench) -> None:
+    tree = bench.tree()
+    (tree.path / ".git" / "refs" / "heads" / "ghost").write_text("1" * 40 + "\n")
+
+    bench.take(tree)
+
+    assert bench.left_out == [f"the object {'1' * 40} that a ref of the agent names is missing"]
+
+
+def test_repositories_nested_beyond_reason_are_reported(bench: Bench) -> None:
+    tree = bench.tree()
+    place = tree.path
+    for depth in range(18):
+        place = place / "n"
+        place.mkdir()
+        bench.git(place, "init", "-q")
+        (place / "f").write_text(f"{depth}\n")
+
+    files = bench.files(bench.take(tree).tree)
+
+    assert files["/".join(["n"] * 16) + "/f"] == "15"
+    assert any("nested too deeply" in sentence for sentence in bench.left_out)
+
+
+def test_a_nested_repository_that_lost_its_head_and_one_reached_by_a_link(
+    bench: Bench, tmp_path: Path
+) -> None:
+    tree = bench.tree()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    bench.git(outside, "init", "-q")
+    (outside / "secret").write_text("not of the tree\n")
+    (tree.path / "link").symlink_to(outside)
+    (tree.path / "broken" / ".git").mkdir(parents=True)
+    (tree.path / "broken" / "f").write_text("f\n")
+
+    files = bench.files(bench.take(tree).tree)
+
+    assert files["broken/f"] == "f"
+    assert files["link"] == str(outside)
+    assert "link/secret" not in files
+
+
+def test_what_stands_where_the_manifest_belongs_does_not_stop_a_checkpoint(bench: Bench) -> None:
+    tree = bench.tree()
+    bench.take(tree)
+    bench.checkpoints.paths.checkpoint_manifest(RUN).write_text('{"checkpoints": 7}')
+
+    assert bench.take(tree).number == 2

@@ -1,4 +1,4 @@
-"""A power cut at every effect of making a tree and taking checkpoints: a repeat succeeds and nothing is left over."""
+"""A kill at every effect of making a tree and taking checkpoints: a repeat succeeds, nothing is left over."""
 
 from __future__ import annotations
 
