@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
 
 from orchestrator.model.json import Json, JsonObject
 
@@ -39,7 +38,7 @@ def dump(kind: type[T], value: T) -> str:
     writer = adapter(kind)
     try:
         return writer.dump_json(value).decode()
-    except PydanticSerializationError:  # text that is not UTF-8
+    except ValueError:  # text that is not UTF-8
         return json.dumps(writer.dump_python(value, mode="json"))
 
 
