@@ -54,6 +54,10 @@ def _health(call: Invocation, name: str | None) -> list[tuple[str, AgentHealth]]
     return [(each, build(each, configured).probe()) for each in names]
 
 
+def _said(health: AgentHealth) -> str:
+    return health.version if health.health is Health.READY else health.detail or health.version
+
+
 def _show(call: Invocation, found: list[tuple[str, AgentHealth]]) -> None:
     if call.screen.as_json:
         listed: list[Json] = [
@@ -69,7 +73,7 @@ def _show(call: Invocation, found: list[tuple[str, AgentHealth]]) -> None:
         call.screen.json({"agents": listed})
         return
     rows = [
-        (name, Styled(health.health, _STYLES[health.health]), health.version or health.detail, health.path)
+        (name, Styled(health.health, _STYLES[health.health]), _said(health), health.path)
         for name, health in found
     ]
     for parts in columns(rows):

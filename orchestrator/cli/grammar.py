@@ -89,7 +89,11 @@ def load(name: str) -> Any:
 def new_application(**settings: Any) -> typer.Typer:
     """Returns a Typer application in our style: plain help, no completion flags, errors left to us."""
     return typer.Typer(
-        rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, suggest_commands=False, **settings
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        suggest_commands=False,
+        **settings,
     )
 
 

@@ -33,7 +33,7 @@ _MARKS = {
     "failed": ("✗", "red"),
     "skipped": ("-", "dim"),
     "waiting": ("…", "yellow"),
-    "pending": (" ", "dim"),
+    "pending": ("·", "dim"),
 }
 
 

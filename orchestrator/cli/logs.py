@@ -118,7 +118,7 @@ class RotatedFile:
         if self._is_gone():
             os.close(self._descriptor)
             self._descriptor = self._opened()
-        elif os.fstat(self._descriptor).st_size >= self._limit_bytes:
+        if os.fstat(self._descriptor).st_size >= self._limit_bytes:
             self._rotate()
         os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
 

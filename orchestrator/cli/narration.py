@@ -14,7 +14,7 @@ def describe(event: Event) -> str:
     """Returns what happened in one line; never empty."""
     told = _WORDS.get(event.kind)
     text = told(event.data) if told is not None else _plain(event)
-    return " ".join(text.split())
+    return " ".join(text.split()) or str(event.kind)
 
 
 def text_of(data: JsonObject, name: str) -> str:

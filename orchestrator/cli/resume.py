@@ -80,6 +80,8 @@ def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> 
         if call.screen.as_json:
             call.screen.json({"resumed": [], "run_id": run.id, "status": run.status})
         return 0
+    if not run.metadata.trusted:
+        workspace.trust.require()
     plan = resumption(workspace.context, run)
     call.screen.note(f"resume {run.id}: {plan.reason}")
     for name, sentences in (("skipped", plan.skipped), ("repeated", plan.repeated)):

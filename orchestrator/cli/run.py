@@ -92,6 +92,7 @@ def run(
         shown = preview(workspace.context, request)
         if dry_run:
             return _show_only(call, shown)
+        workspace.trust.require()
         return _start(call, workspace, request, shown, wait=wait)
 
 

@@ -163,7 +163,11 @@ def test_a_bug_in_a_command_ends_with_70_and_a_report_in_the_logs(
         (["config", "shwo"], "No such command 'shwo'.", "Did you mean: orchestrator config show"),
         (["config"], "Missing command.", "Look it up with: orchestrator config --help"),
         (["log"], "Missing argument 'RUN'.", "Look it up with: orchestrator log --help"),
-        (["log", "a", "b"], "Got unexpected extra argument(s) (b)", "Look it up with: orchestrator log --help"),
+        (
+            ["log", "a", "b"],
+            "Got unexpected extra argument(s) (b)",
+            "Look it up with: orchestrator log --help",
+        ),
         (["status", "--foo"], "No such option: --foo.", "Look it up with: orchestrator status --help"),
         (["-C"], "-C needs the name of a directory.", "For example: -C ../project"),
         (["run", "x", "--agent"], "Option '--agent' requires an argument.", None),
