@@ -1,4 +1,4 @@
-"""The seams: what the engine needs of rooms it must not import. Each has at least two real implementations."""
+"""The seams: what the engine needs of rooms it must not import; each has two real implementations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Agent(Protocol):
     def run(
         self, request: AgentRequest, *, worktree: Path, cancelled: Callable[[], bool]
     ) -> Iterator[AgentEvent]:
-        """Yields what happens; exactly one `Started` first (unless it cannot start), exactly one `Finished` last.
+        """Yields what happens: one `Started` first (unless it cannot start), exactly one `Finished` last.
 
         `cancelled` is polled at least once a second; when it turns true, or the iterator is closed,
         every process of the turn is gone before the iterator ends.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,8 +56,8 @@ def git(home: Path) -> GitCall:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, git: GitCall) -> Iterator[Path]:
-    """Yields a repository with one commit on main that holds app.py and README.md."""
+def repository(tmp_path: Path, git: GitCall) -> Path:
+    """Returns a repository with one commit on main that holds app.py and README.md."""
     place = tmp_path / "repo"
     place.mkdir()
     git(place, "init", "-q", "-b", "main")
@@ -65,4 +65,4 @@ def repository(tmp_path: Path, git: GitCall) -> Iterator[Path]:
     (place / "README.md").write_text("# app\n")
     git(place, "add", "-A")
     git(place, "commit", "-q", "-m", "first")
-    yield place
+    return place

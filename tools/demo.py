@@ -106,7 +106,7 @@ def make_sample(repository: Path) -> None:
 
 
 def minimal_environment(home: Path) -> dict[str, str]:
-    """Returns an environment in which the tools of this installation are found and nothing of yours is used."""
+    """Returns an environment with the tools of this installation and nothing of yours."""
     kept = {name: os.environ[name] for name in ("TERM", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
     return {**kept, "HOME": str(home), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 

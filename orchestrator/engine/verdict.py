@@ -32,7 +32,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     if evidence.agent_failure is not None:
         objections = (evidence.agent_failure, *objections)
     if not objections:
-        return Verdict(Decision.PROCEED, ("Every gate holds.",))
+        return Verdict(Decision.PROCEED, ("Nothing stands against it.",))
     if evidence.out_of_time:
         return Verdict(Decision.ASK, (*objections, "The time allowed for this run is used up."))
     if not evidence.can_learn:

@@ -1,4 +1,4 @@
-"""Names the keys in which two texts of a git configuration file differ; runs nothing and follows no include."""
+"""Names the keys in which two texts of a git configuration differ; runs nothing, follows no include."""
 
 from __future__ import annotations
 

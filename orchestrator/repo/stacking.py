@@ -1,4 +1,4 @@
-"""Moves an isolated tree's own HEAD and files along while phases stack up in it; the user's repository is not touched."""
+"""Moves an isolated tree's own HEAD and files along while phases stack up in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from orchestrator.repo.trees import IsolatedTree, git_in
 def advance(tree: IsolatedTree, commit: ObjectId) -> None:
     """Detaches the tree's HEAD at `commit` and makes its index that commit's; no file changes.
 
-    So the next phase sees the work of the ones before as committed. Branches that the agent made stay; repeating
-    it after a crash gives the same.
+    So the next phase sees the work of the ones before as committed. Branches that the agent made stay;
+    repeating it after a crash gives the same.
     """
     git = git_in(tree)
     git.run("update-ref", "--no-deref", "-m", "orchestrator: phase kept", "HEAD", commit, mutates=True)
@@ -19,7 +19,7 @@ def advance(tree: IsolatedTree, commit: ObjectId) -> None:
 
 
 def fill(tree: IsolatedTree, treeish: ObjectId) -> None:
-    """Makes the files of a tree that was just created those of `treeish`; HEAD stays, so they show as changes."""
+    """Makes the files of a fresh tree those of `treeish`; HEAD stays, so they show as changes."""
     git_in(tree).run("read-tree", "--reset", "-u", treeish, mutates=True)
 
 

@@ -14,8 +14,8 @@ def notice_place(
 ) -> tuple[str, ...]:
     """Returns a sentence when the repository was copied since the last time, and remembers where it is now.
 
-    The identity of the git directory (device, inode) tells a copy from a move: a moved one keeps it. Processes
-    and trees of the original are never touched, because their markers carry that identity.
+    The identity of the git directory (device, inode) tells a copy from a move: a moved one keeps it.
+    Processes and trees of the original are never touched, because their markers carry that identity.
     """
     home = os.fspath(paths.base_dir)
     now = {"path": home, "git_dir": list(git_dir_identity)}
@@ -26,9 +26,8 @@ def notice_place(
     disk.write(place, (json.dumps(now) + "\n").encode("utf-8", "surrogateescape"))
     if before is None or before.get("git_dir") == now["git_dir"]:
         return ()
-    return (
-        f"This is a copy of {before.get('path')}: its runs are copies too and go on here without touching the original.",
-    )
+    original = before.get("path")
+    return (f"This is a copy of {original}: its runs are copies too, and go on here without touching those.",)
 
 
 def _read(path: str) -> dict[str, object] | None:
