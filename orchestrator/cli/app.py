@@ -13,12 +13,12 @@ import typer
 
 from orchestrator.cli import edge
 from orchestrator.cli.flags import Flags
+from orchestrator.cli.front import COMPLETION
 from orchestrator.cli.grammar import PROGRAM, nearest, root, show_help, show_version, split
 from orchestrator.cli.invocation import Invocation
 from orchestrator.cli.screen import Screen
 from orchestrator.errors import OrchestratorError, Refused
 
-COMPLETION = "_ORCHESTRATOR_COMPLETE"
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer names this class only through its children."""
 

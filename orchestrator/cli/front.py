@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -9,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.cli.flags import Flags
+
+
+COMPLETION = "_ORCHESTRATOR_COMPLETE"
+"""Set by the shell when it asks what could be typed next."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"orchestrator {__version__}\n")
         return 0
+    if COMPLETION in os.environ:
+        from orchestrator.cli.app import call
+
+        return call(arguments)
     page = _help_page(arguments)
     if page is not None:
         sys.stdout.write(page)
