@@ -137,7 +137,7 @@ def open_workspace(
     if writes:
         for directory in (paths.orchestrator_dir, paths.locks_dir, paths.checkpoints_dir):
             disk.sweep_temp(directory)
-        notices += notice_place(paths, disk, located.checkout, repository.git_dir_identity)
+        notices += notice_place(paths, disk, repository.git_dir_identity)
         notices += settle_interrupted(context)
     return Workspace(located, paths, disk, layout, loaded, state, repository, trust, context, tuple(notices))
 

@@ -9,9 +9,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.paths import OrchestratorPaths, names
 
 
-def notice_place(
-    paths: OrchestratorPaths, disk: Disk, checkout: str, git_dir_identity: tuple[int, int]
-) -> tuple[str, ...]:
+def notice_place(paths: OrchestratorPaths, disk: Disk, git_dir_identity: tuple[int, int]) -> tuple[str, ...]:
     """Returns a sentence when the repository was copied since the last time, and remembers where it is now.
 
     The identity of the git directory (device, inode) tells a copy from a move: a moved one keeps it.
