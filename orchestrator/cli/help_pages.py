@@ -35,6 +35,7 @@ Commands:
   interventions  List what needs a person.
   resolve        Answer something that needed a person.
   verify         Run the checks on the working tree as it is.
+  doctor         Look for problems and say how to fix each.
   config         Show, check and explain the configuration.
   agents         List agents, their versions and health.
   trust          Approve the commands that this repository's configuration would
@@ -441,6 +442,29 @@ Options:
   --format text|json|sarif|junit|github|markdown
                                   Form of the answer.  [default: text]
   --trust                         Trust this repository for this call.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'doctor': r'''Usage: orchestrator doctor [OPTIONS]
+
+  Look for problems and say how to fix each.
+
+Options:
+  --quick      Only what is found out in an instant.
+  --fix        Repair what can be repaired without risk.
+  --dry-run    With --fix: show what would be done; change nothing.
+  --recover    Rebuild a lost or damaged .orchestrator/ from the checkpoints.
+  --footprint  List everything that this tool wrote, here and elsewhere.
+  --only ID    One check, or all of one group.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

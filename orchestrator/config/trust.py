@@ -90,9 +90,18 @@ def trust_key(
     It changes with every setting of the repository that decides what runs, with each filter or hook named in
     `local_filters` and each check in `detected`; not with comments, thresholds, logging, flags or variables.
     """
-    place = [checkout_real_path, *(str(number) for number in git_dir_identity)]
+    place = _place(checkout_real_path, git_dir_identity)
     content = [loaded.supplied, sorted(local_filters), sorted(describe(each) for each in detected)]
     return f"{_hash(place)[:16]}-{_hash([_VERSION, place, content])}"
+
+
+def place_key(checkout_real_path: str, git_dir_identity: tuple[int, int]) -> str:
+    """Returns what every key of one checkout begins with, whatever its configuration says."""
+    return _hash(_place(checkout_real_path, git_dir_identity))[:16]
+
+
+def _place(checkout_real_path: str, git_dir_identity: tuple[int, int]) -> list[str]:
+    return [checkout_real_path, *(str(number) for number in git_dir_identity)]
 
 
 def describe(command: RunnableCommand) -> str:
@@ -162,7 +171,7 @@ class TrustStore:
         self._disk.write(self._directory / f"{key}.json", _encoded(key, commands), mode=0o600)
 
     def revoke(self, key: str) -> int:
-        """Takes back every approval given for the key's checkout and returns how many there were.
+        """Takes back every approval given for the checkout of a key (or `place_key`); returns how many.
 
         All of them, because an earlier configuration would otherwise be trusted again as soon as it returns.
 
@@ -173,6 +182,10 @@ class TrustStore:
         for each in keys:
             self._disk.remove(self._directory / f"{each}.json")
         return len(keys)
+
+    def files_of_place(self, place: str) -> tuple[Path, ...]:
+        """Returns the files that hold the approvals of one checkout (`place_key`), usable or not."""
+        return tuple(self._directory / f"{key}.json" for key in self._keys_of_place(place))
 
     def _keys_of_place(self, key: str) -> list[str]:
         try:

@@ -73,6 +73,21 @@ def is_held(path: str | os.PathLike[str]) -> bool:
         os.close(descriptor)
 
 
+def is_directory_held(directory: str | os.PathLike[str]) -> bool:
+    """Returns whether a process holds a `DirectoryLock` on an existing directory; asked as `is_held` does.
+
+    Raises:
+        DiskFailed: the directory may not be read, or its file system has no locks.
+        Refused: `unsupported-platform`.
+    """
+    with told(directory):
+        descriptor = os.open(directory, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            return not _try_shared(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def probe(path: str | os.PathLike[str]) -> Holder | None:
     """Returns who holds the lock at `path`, or None when nobody does; raises what `is_held` raises."""
     return read_record(path) if is_held(path) else None

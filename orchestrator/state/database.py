@@ -282,12 +282,14 @@ def connect(path: str) -> Database:
     return database
 
 
-def connect_read_only(path: str) -> Database:
+def connect_read_only(path: str, *, copied: bool = False) -> Database:
     """Opens a database for reading, beside a writer and on a read-only file system; changes nothing.
+
+    With `copied` a private copy is read in any case, so that no file appears beside it either.
 
     Raises:
         Refused: `state-missing`.
         DiskFailed, StateDamaged: it cannot be read.
     """
-    connection, is_snapshot = snapshot.open_to_read(path)
+    connection, is_snapshot = snapshot.open_to_read(path, copied=copied)
     return Database(connection, path, is_snapshot=is_snapshot)

@@ -30,7 +30,7 @@ IGNORE_TEXT = """\
 """
 PRIVATE_IGNORE_TEXT = "# Made by `orchestrator init --private`: nothing here is shared.\n*\n"
 
-_DIRECTORIES = (
+DIRECTORIES = (
     names.CHECKPOINTS,
     names.ARTIFACTS,
     names.WORKTREES,
@@ -124,7 +124,7 @@ def unusable(directory: str, ownership: Ownership) -> Refused:
 def planned_names(*, with_workflow: bool) -> tuple[str, ...]:
     """Returns what `create_layout` makes, relative to `.orchestrator/`, in its order."""
     config = (names.CONFIG,) if with_workflow else ()
-    return (names.IGNORE, *(f"{name}/" for name in _DIRECTORIES), *config, names.LAYOUT)
+    return (names.IGNORE, *(f"{name}/" for name in DIRECTORIES), *config, names.LAYOUT)
 
 
 def create_layout(
@@ -142,22 +142,70 @@ def create_layout(
     ownership = read_ownership(directory)
     if ownership not in (Ownership.ABSENT, Ownership.CLONE, Ownership.OURS):
         raise unusable(directory, ownership)
-    made: list[str] = []
-    if ownership is Ownership.ABSENT:
-        disk.make_dir(paths.orchestrator_dir)
-    else:
-        disk.sweep_temp(paths.orchestrator_dir)
     ignore = PRIVATE_IGNORE_TEXT if private else IGNORE_TEXT
+    return _complete(paths, disk, ignore, workflow_yaml, secrets.token_hex(16))
+
+
+def rebuild_layout(
+    paths: OrchestratorPaths, disk: Disk, *, repo_id: str, workflow_yaml: bytes | None
+) -> tuple[str, ...]:
+    """Makes what is missing of a damaged `.orchestrator/`, never overwriting, and returns the names made.
+
+    Ours is also what has lost its `layout.json` and holds nothing but names of ours (`is_remains`). A crash
+    leaves a directory that the next call completes.
+
+    Raises:
+        Refused: the directory is foreign, newer, a link or a file.
+    """
+    directory = os.fspath(paths.orchestrator_dir)
+    ownership = read_ownership(directory)
+    if ownership in (Ownership.NEWER, Ownership.UNSAFE) or (
+        ownership is Ownership.FOREIGN and not is_remains(directory)
+    ):
+        raise unusable(directory, ownership)
+    return _complete(paths, disk, IGNORE_TEXT, workflow_yaml, repo_id)
+
+
+def is_remains(directory: str) -> bool:
+    """Returns whether a directory without a readable `layout.json` holds only what we could have made."""
+    if os.path.islink(directory):
+        return False
+    try:
+        entries = os.listdir(directory)
+    except OSError:
+        return False
+    known = all(entry in names.KNOWN or entry.startswith(TEMP_PREFIX) for entry in entries)
+    return known and not _names_another_tool(os.path.join(directory, names.LAYOUT))
+
+
+def _complete(
+    paths: OrchestratorPaths, disk: Disk, ignore: str, workflow_yaml: bytes | None, repo_id: str
+) -> tuple[str, ...]:
+    made: list[str] = []
+    if os.path.isdir(paths.orchestrator_dir):
+        disk.sweep_temp(paths.orchestrator_dir)
+    else:
+        disk.make_dir(paths.orchestrator_dir)
     _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
-    for name in _DIRECTORIES:
+    for name in DIRECTORIES:
         if not os.path.isdir(paths.orchestrator_dir / name):
             disk.make_dir(paths.orchestrator_dir / name)
             made.append(f"{name}/")
     if workflow_yaml is not None:
         _write_missing(disk, paths, names.CONFIG, workflow_yaml, made)
-    document = {"tool": TOOL, "layout_version": LAYOUT_VERSION, "repo_id": secrets.token_hex(16)}
+    document = {"tool": TOOL, "layout_version": LAYOUT_VERSION, "repo_id": repo_id}
     _write_missing(disk, paths, names.LAYOUT, (json.dumps(document, indent=2) + "\n").encode(), made)
     return tuple(made)
+
+
+def _names_another_tool(path: str) -> bool:
+    """Returns whether `layout.json` is whole and not ours; a torn one may have been ours."""
+    try:
+        with open(path, "rb") as file:
+            document = json.loads(file.read(65536))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return not isinstance(document, dict) or document.get("tool") != TOOL
 
 
 def _unfinished(directory: str, entries: set[str]) -> bool:
@@ -166,10 +214,10 @@ def _unfinished(directory: str, entries: set[str]) -> bool:
         with open(os.path.join(directory, names.IGNORE), "rb") as file:
             ours = file.read(4096).decode("utf-8", "replace") in (IGNORE_TEXT, PRIVATE_IGNORE_TEXT)
         made = entries - names.COMMITTABLE
-        empty = all(not os.listdir(os.path.join(directory, entry)) for entry in made & set(_DIRECTORIES))
+        empty = all(not os.listdir(os.path.join(directory, entry)) for entry in made & set(DIRECTORIES))
     except OSError:
         return False
-    return ours and empty and made <= set(_DIRECTORIES)
+    return ours and empty and made <= set(DIRECTORIES)
 
 
 def _write_missing(disk: Disk, paths: OrchestratorPaths, name: str, data: bytes, made: list[str]) -> None:

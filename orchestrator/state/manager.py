@@ -65,13 +65,15 @@ class StateManager:
         return cls(opening.open_to_write(paths, create=create))
 
     @classmethod
-    def open_read_only(cls, paths: OrchestratorPaths) -> StateManager:
+    def open_read_only(cls, paths: OrchestratorPaths, *, copied: bool = False) -> StateManager:
         """Opens the state for reading, beside a writer and on a read-only file system.
+
+        With `copied` a private copy is read, so that nothing at all changes where the state lies.
 
         Raises:
             Refused: `state-missing`, `state-unsafe`, `state-foreign`, `state-newer` or `state-older`.
         """
-        return cls(opening.open_to_read(paths))
+        return cls(opening.open_to_read(paths, copied=copied))
 
     @property
     def snapshot(self) -> bool:

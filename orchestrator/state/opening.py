@@ -40,15 +40,17 @@ def open_to_write(paths: OrchestratorPaths, *, create: bool) -> Database:
     return database
 
 
-def open_to_read(paths: OrchestratorPaths) -> Database:
+def open_to_read(paths: OrchestratorPaths, *, copied: bool = False) -> Database:
     """Opens the database for reading only, beside a writer and on a read-only file system.
+
+    With `copied` a private copy is read, and nothing at all is made beside the file.
 
     Raises:
         Refused: `state-missing`, `state-unsafe`, `state-foreign`, `state-newer`, or `state-older` when a
             migration is needed first.
         DiskFailed, StateDamaged: it cannot be read.
     """
-    database = connect_read_only(os.path.abspath(paths.state_file))
+    database = connect_read_only(os.path.abspath(paths.state_file), copied=copied)
     try:
         found, last = schema.version(database), schema.newest()
         schema.require_known(database, found, last)

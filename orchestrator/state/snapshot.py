@@ -10,6 +10,7 @@ import os
 import sqlite3
 
 from orchestrator.errors import Failed, Refused
+from orchestrator.fs.failure import told
 from orchestrator.state.failure import translated
 
 TYPE_CHECKING = False
@@ -23,8 +24,10 @@ _KIND, _REGULAR = 0o170000, 0o100000
 _PLAIN = b"/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
-def open_to_read(path: str) -> tuple[sqlite3.Connection, bool]:
+def open_to_read(path: str, *, copied: bool = False) -> tuple[sqlite3.Connection, bool]:
     """Returns a connection that can only read, and whether it reads a copy instead of the file itself.
+
+    With `copied` it always does: then not even `-wal` and `-shm` appear beside the file.
 
     Raises:
         Refused: `state-missing` or `state-unsafe`.
@@ -35,13 +38,15 @@ def open_to_read(path: str) -> tuple[sqlite3.Connection, bool]:
         raise Refused(
             f"There is no state in {path}.", code="state-missing", hint="Start with: orchestrator init"
         )
+    if not copied:
+        try:
+            return _in_place(path), False
+        except sqlite3.Error as error:
+            if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF not in _CANNOT:
+                raise translated(error, path) from error
     try:
-        return _in_place(path), False
-    except sqlite3.Error as error:
-        if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF not in _CANNOT:
-            raise translated(error, path) from error
-    try:
-        return _from_copy(path), True
+        with told(path):
+            return _from_copy(path), True
     except sqlite3.Error as error:
         raise translated(error, path) from error
 

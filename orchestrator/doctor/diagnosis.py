@@ -1,0 +1,95 @@
+"""What a check is and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from orchestrator.fs.failure import printable
+
+if TYPE_CHECKING:
+    from orchestrator.doctor.context import Context
+
+_SHOWN = 10
+
+
+class Status(StrEnum):
+    """How a check ended; `skip` says that it could not be looked at, or does not apply."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The answer of one check. `remedy` is one command or sentence, empty when nothing needs to be done.
+
+    `fixable` tells that `doctor --fix` does it.
+    """
+
+    status: Status
+    summary: str
+    evidence: tuple[str, ...] = ()
+    remedy: str = ""
+    fixable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is looked at. `id` is stable; `quick` tells that `doctor --quick` looks at it too.
+
+    `probe` reads and never writes; what it raises becomes the answer (see `examine`).
+    """
+
+    id: str
+    group: str
+    summary: str
+    meaning: str
+    probe: Callable[[Context], Diagnosis]
+    quick: bool = False
+
+
+def ok(summary: str, evidence: Iterable[str] = ()) -> Diagnosis:
+    """Returns the answer that all is well."""
+    return Diagnosis(Status.OK, summary, listed(evidence))
+
+
+def skip(summary: str) -> Diagnosis:
+    """Returns the answer that there is nothing to look at, or no way to."""
+    return Diagnosis(Status.SKIP, summary)
+
+
+def warn(summary: str, remedy: str, evidence: Iterable[str] = (), *, fixable: bool = False) -> Diagnosis:
+    """Returns the answer that something should be seen to."""
+    return Diagnosis(Status.WARN, summary, listed(evidence), remedy, fixable)
+
+
+def fail(summary: str, remedy: str, evidence: Iterable[str] = (), *, fixable: bool = False) -> Diagnosis:
+    """Returns the answer that something is broken."""
+    return Diagnosis(Status.FAIL, summary, listed(evidence), remedy, fixable)
+
+
+def listed(lines: Iterable[str]) -> tuple[str, ...]:
+    """Returns the first lines in a printable form, and how many more there are."""
+    found = [printable(line) for line in lines]
+    more = len(found) - _SHOWN
+    return (*found[:_SHOWN], *((f"and {more} more",) if more > 0 else ()))
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Returns `1 run`, `3 runs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
+def in_bytes(count: int) -> str:
+    """Returns a number of bytes in words: `812 B`, `4.1 MiB`."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

@@ -1,0 +1,210 @@
+"""Repairs what can be repaired without losing anything: each by itself, under the locks it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from orchestrator.config.schema import Config
+from orchestrator.doctor.checks.git import our_ref_locks
+from orchestrator.doctor.checks.layout import missing_directories, stale_trees, temporary_files
+from orchestrator.doctor.checks.processes import orphans
+from orchestrator.doctor.context import Context, run_of_ref
+from orchestrator.doctor.diagnosis import counted
+from orchestrator.engine import keeping
+from orchestrator.engine.context import EngineContext
+from orchestrator.engine.merging import settle_interrupted
+from orchestrator.engine.work import open_work
+from orchestrator.errors import OrchestratorError, Refused
+from orchestrator.fs.disk import Disk
+from orchestrator.fs.lock import FileLock
+from orchestrator.model.ids import RunId
+from orchestrator.model.run import RunOptions
+from orchestrator.ports import Agent
+from orchestrator.process import leftovers
+from orchestrator.repo.checkpoint import Checkpoints
+from orchestrator.repo.repository import Repository
+from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
+from orchestrator.state.layout import Layout, rebuild_layout, require_ours
+from orchestrator.state.manager import StateManager
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What would be done, in words that follow "would", and the deed; it returns what came of it."""
+
+    check_id: str
+    sentence: str
+    act: Callable[[Context], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What came of one repair; not `done`: everything is as it was, and `said` gives the reason."""
+
+    done: bool
+    said: str
+
+
+def plan_repairs(context: Context, check_ids: set[str]) -> tuple[Repair, ...]:
+    """Returns the repairs for the chosen checks, in the order in which they must be made; changes nothing.
+
+    Where something cannot be looked at, there is nothing to repair.
+    """
+    planned = []
+    for plan in (_directories, _schema, _processes, _ref_locks, _operations, _trees, _temporary):
+        try:
+            planned += [repair for repair in plan(context) if repair.check_id in check_ids]
+        except (OrchestratorError, OSError):
+            continue
+    return tuple(planned)
+
+
+def repair(context: Context, planned: Repair) -> Repaired:
+    """Makes one repair and returns what came of it; a kill in the middle leaves it for a second call."""
+    try:
+        said = planned.act(context)
+    except (OrchestratorError, OSError) as error:
+        return Repaired(False, f"{planned.sentence}: {getattr(error, 'message', error)}")
+    finally:
+        _look_again(context)
+    return Repaired(True, said)
+
+
+def _look_again(context: Context) -> None:
+    context.close()
+    for fact in (context.runs, context.refs, context.living, context.standing):
+        fact.forget()
+
+
+def _directories(context: Context) -> Iterator[Repair]:
+    missing = [f"{path.name}/" for path in missing_directories(context)]
+    paths = context.require_ours()
+    if not paths.ignore_file.is_file():
+        yield Repair("layout-ignored", f"write {paths.ignore_file} again", _make_missing)
+    if missing:
+        yield Repair("layout-complete", f"make {', '.join(missing)} again", _make_missing)
+
+
+def _make_missing(context: Context) -> str:
+    context.ownership.forget()
+    made = rebuild_layout(context.require_ours(), Disk(), repo_id="", workflow_yaml=None)
+    return f"made {', '.join(made)}" if made else "all of it is there by now"
+
+
+def _schema(context: Context) -> Iterator[Repair]:
+    try:
+        context.state()
+    except Refused as refusal:
+        if refusal.code == "state-older":
+            yield Repair("state-database", "convert the database to this version, after a backup", _convert)
+
+
+def _convert(context: Context) -> str:
+    StateManager.open(context.require_ours()).close()
+    return "converted the database; the old one is in backups/"
+
+
+def _processes(context: Context) -> Iterator[Repair]:
+    found = orphans(context)
+    if found:
+        numbers = ", ".join(str(each.pid) for each in found)
+        yield Repair("processes-leftover", f"end the processes {numbers}", _end_orphans)
+
+
+def _end_orphans(context: Context) -> str:
+    found = orphans(context)
+    stubborn = [each for each in found if not leftovers.end(each)]
+    if stubborn:
+        raise Refused(f"pid {stubborn[0].pid} does not end.", code="process-stays", hint="")
+    return f"ended {counted(len(found), 'process', 'processes')}"
+
+
+def _ref_locks(context: Context) -> Iterator[Repair]:
+    if context.living():
+        return
+    for name in our_ref_locks(context):
+        yield Repair("git-ref-locks", f"remove the lock at {name}", partial(_clear_ref_lock, name))
+
+
+def _clear_ref_lock(name: str, context: Context) -> str:
+    with _run_lock(context, run_of_ref(name)[1]):
+        context.repository().clear_stale_lock(name)
+    return f"removed the lock at {name}"
+
+
+def _operations(context: Context) -> Iterator[Repair]:
+    for operation in context.state().intended_operations():
+        sentence = f"finish or take back the {operation.kind} {operation.id}"
+        yield Repair("state-operations", sentence, _settle)
+        return
+
+
+def _settle(context: Context) -> str:
+    with _opened(context) as engine:
+        return " ".join(settle_interrupted(engine)) or "a living process is just finishing it"
+
+
+def _trees(context: Context) -> Iterator[Repair]:
+    for tree in stale_trees(context):
+        yield Repair("layout-trees", f"remove {tree.path} behind a checkpoint", partial(_remove_tree, tree))
+
+
+def _remove_tree(tree: IsolatedTree, context: Context) -> str:
+    with _run_lock(context, tree.run_id), _opened(context) as engine:
+        work = open_work(engine, tree.run_id, lambda: False)
+        keeping.remove_tree(work, "put away by doctor")
+    return f"removed {tree.path}; what it held: orchestrator checkpoints {tree.run_id}"
+
+
+def _temporary(context: Context) -> Iterator[Repair]:
+    found = temporary_files(context)
+    if found:
+        yield Repair("layout-temporary", f"remove {counted(len(found), 'temporary file')}", _sweep)
+
+
+def _sweep(context: Context) -> str:
+    disk = Disk()
+    swept = sum(disk.sweep_temp(place) for place in {path.parent for path in temporary_files(context)})
+    return f"removed {counted(swept, 'temporary file')} of killed commands"
+
+
+@contextmanager
+def _run_lock(context: Context, run_id: RunId) -> Iterator[None]:
+    lock = FileLock(
+        context.paths().run_lock(run_id), what=f"run {run_id}", command="orchestrator doctor --fix"
+    )
+    with lock:
+        yield
+
+
+@contextmanager
+def _opened(context: Context) -> Iterator[EngineContext]:
+    """Yields the engine's view of this repository with the state open for writing; it starts no agent."""
+    paths = context.require_ours()
+    layout: Layout = require_ours(paths)
+    trusted = context.loaded.peek() is not None and context.is_trusted()
+    repository = Repository(context.located(), trusted=trusted)
+    trees = IsolatedTrees(repository, context.trees().root)
+    state = StateManager.open(paths)
+    try:
+        yield EngineContext(
+            paths=paths,
+            located=context.located(),
+            disk=Disk(),
+            state=state,
+            repository=repository,
+            trees=trees,
+            checkpoints=Checkpoints(repository, paths, trees),
+            agents=_no_agent,
+            environment=context.environment,
+            repo_id=layout.repo_id,
+        )
+    finally:
+        state.close()
+
+
+def _no_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
+    raise Refused("doctor starts no agent.", code="no-agent", hint="orchestrator resume")
