@@ -13,6 +13,10 @@ import stat
 from orchestrator.errors import Refused
 from orchestrator.paths import names
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ENVIRONMENT = "ORCHESTRATOR_DIR"
 
 
@@ -43,11 +47,17 @@ class Located:
         return os.path.join(self.home, names.DIRECTORY)
 
 
-def locate(start: str = ".", environment: dict[str, str] | None = None) -> Located:
+def locate(
+    start: str = ".",
+    environment: dict[str, str] | None = None,
+    *,
+    accepts_owner: Callable[[str], bool] | None = None,
+) -> Located:
     """Returns the nearest repository at or above `start`.
 
     `ORCHESTRATOR_DIR` names the checkout that holds `.orchestrator/` (or that directory itself) and wins over
-    the main working tree.
+    the main working tree. `accepts_owner` is asked about a checkout of somebody else; without it such a
+    checkout is refused.
 
     Raises:
         Refused: `not-a-directory`, `not-a-repository`, `inside-git-directory`, `bare-repository`,
@@ -64,7 +74,7 @@ def locate(start: str = ".", environment: dict[str, str] | None = None) -> Locat
     common_dir = _common_dir(checkout, git_dir)
     if git_dir == common_dir:
         _check_work_tree(checkout, git_dir)
-    _check_owner(checkout, git_dir)
+    _check_owner(checkout, git_dir, accepts_owner)
     home = _named_home(environment if environment is not None else dict(os.environ))
     return Located(
         checkout=checkout,
@@ -218,11 +228,11 @@ def _named_home(environment: dict[str, str]) -> str:
     return home
 
 
-def _check_owner(checkout: str, git_dir: str) -> None:
+def _check_owner(checkout: str, git_dir: str, accepts_owner: Callable[[str], bool] | None) -> None:
     """Refuses what git refuses as "dubious ownership". Source: git 2.39, safe.directory.
 
     Git's own answer depends on the user's global configuration, which only git can read; here only the plain
-    case is decided (everything is ours), and the rest is left to the first git call.
+    case is decided (everything is ours).
     """
     if not hasattr(os, "geteuid"):
         return
@@ -231,11 +241,11 @@ def _check_owner(checkout: str, git_dir: str) -> None:
         allowed.add(int(os.environ["SUDO_UID"]))
     for place in (checkout, git_dir):
         owner = os.lstat(place).st_uid
-        if owner not in allowed:
+        if owner not in allowed and (accepts_owner is None or not accepts_owner(checkout)):
             raise Refused(
                 f"{place} belongs to user id {owner}, not to you.",
                 code="unsafe-owner",
-                hint="Work in a clone of your own, or change its owner with: chown -R",
+                hint=f"If you trust it: git config --global --add safe.directory {checkout}",
             )
 
 

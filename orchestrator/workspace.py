@@ -19,7 +19,7 @@ from orchestrator.config.trust import (
     trust_key,
     user_trust_directory,
 )
-from orchestrator.discovery import Located, locate
+from orchestrator.discovery import Located
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.merging import settle_interrupted
 from orchestrator.errors import NotTrusted
@@ -29,6 +29,7 @@ from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
 from orchestrator.repo.checkpoint import Checkpoints
+from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
 from orchestrator.state.layout import Layout, require_ours
@@ -107,7 +108,7 @@ def open_workspace(
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
         StateDamaged: the database cannot be read.
     """
-    located = locate(start, dict(environment))
+    located = find_repository(start, environment)
     paths = OrchestratorPaths(Path(located.home))
     layout = require_ours(paths)
     loaded = load(

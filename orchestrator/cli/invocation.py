@@ -44,9 +44,9 @@ class Invocation:
 
     def locate(self) -> Located:
         """Returns where the repository is. Raises what `discovery.locate` raises."""
-        from orchestrator.discovery import locate
+        from orchestrator.repo.git import find_repository
 
-        return locate(self.directory, dict(self.environment))
+        return find_repository(self.directory, self.environment)
 
     def open(
         self, *, writes: bool, trust_now: bool = False, flags: Mapping[str, Json] | None = None

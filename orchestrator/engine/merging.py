@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from orchestrator.config.frozen import thaw
-from orchestrator.discovery import locate
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.verification import verify_merged
 from orchestrator.errors import AnswerIsNo, Locked, OrchestratorError, Refused
@@ -17,6 +16,7 @@ from orchestrator.model.json import JsonObject
 from orchestrator.model.record import Operation, OperationKind, OperationStatus
 from orchestrator.model.run import Run
 from orchestrator.repo import merge, undo
+from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 
 
@@ -187,7 +187,7 @@ def _repository_at(context: EngineContext, worktree: str) -> Repository | None:
     if worktree == os.fspath(context.repository.checkout):
         return context.repository
     try:
-        located = locate(worktree, {})
+        located = find_repository(worktree, {})
     except Refused:
         return None
     if located.common_dir != context.located.common_dir:

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.errors import GitFailed, Refused
+from orchestrator.discovery import Located, locate
+from orchestrator.errors import GitFailed, OrchestratorError, Refused
 from orchestrator.fs.effects import announce
 from orchestrator.process.spawn import Captured, minimal_environment, run_captured
 
@@ -186,6 +187,23 @@ class Git:
             extra[f"GIT_CONFIG_KEY_{number}"] = key
             extra[f"GIT_CONFIG_VALUE_{number}"] = value
         return minimal_environment(extra, passed=passed)
+
+
+def find_repository(start: str, environment: Mapping[str, str]) -> Located:
+    """Returns where the repository is; one of somebody else counts when the user's `safe.directory` allows it.
+
+    Raises:
+        Refused: as `discovery.locate`.
+    """
+    return locate(start, dict(environment), accepts_owner=_accepts_owner)
+
+
+def _accepts_owner(checkout: str) -> bool:
+    try:
+        Git(Path(checkout), trusted=True).run("rev-parse", "--git-dir")
+    except OrchestratorError:
+        return False
+    return True
 
 
 def split(data: bytes) -> tuple[bytes, ...]:
