@@ -11,7 +11,9 @@ from orchestrator.cli.invocation import Invocation, invocation
 from orchestrator.cli.lookups import RunArgument, find_run
 
 if TYPE_CHECKING:
+    from orchestrator.model.ids import ObjectId
     from orchestrator.model.run import Run
+    from orchestrator.workspace import Workspace
 
 
 def diff(
@@ -24,7 +26,7 @@ def diff(
     call = invocation(ctx)
     with call.open(writes=False) as workspace:
         found = find_run(workspace, run)
-        head = found.metadata.progress.result or found.metadata.origin.base
+        head = found.metadata.progress.result or _reached(workspace, found)
         data = workspace.repository.diff(found.metadata.origin.base, head, stat=stat)
     if call.screen.as_json:
         text = data.decode("utf-8", "backslashreplace")
@@ -32,6 +34,12 @@ def diff(
         return 0
     _show(call, found, data, wanted=not no_pager)
     return 0
+
+
+def _reached(workspace: Workspace, run: Run) -> ObjectId:
+    """Returns the tree of a run's last checkpoint, which passed no gate yet; the base before there is one."""
+    kept = workspace.context.checkpoints.list_checkpoints(run.id)
+    return kept[0].tree if kept else run.metadata.origin.base
 
 
 def _show(call: Invocation, run: Run, data: bytes, *, wanted: bool) -> None:

@@ -32,7 +32,8 @@ def findings(
     with call.open(writes=False) as workspace:
         found = find_run(workspace, run)
         recorded = workspace.state.get_findings(found.id, unresolved_only=open_only)
-    listed = [Listed(each.finding, is_new=each.is_new, resolved=each.resolved) for each in recorded]
+    latest = {(each.finding.identity, each.finding.location): each for each in recorded}
+    listed = [Listed(each.finding, is_new=each.is_new, resolved=each.resolved) for each in latest.values()]
     form = Format.JSON if call.screen.as_json else form
     text = render(listed, form)
     if form is not Format.TEXT:

@@ -34,10 +34,10 @@ from orchestrator.repo.trees import IsolatedTree
 Number = TypeVar("Number", int, float)
 
 _FAILURE = {
-    Ending.DEADLINE: "the agent ran out of time",
-    Ending.IDLE: "the agent was silent for too long",
-    Ending.FAILED: "the agent failed",
-    Ending.DENIED: "the agent was denied what it needed",
+    Ending.DEADLINE: "The agent ran out of time",
+    Ending.IDLE: "The agent was silent for too long",
+    Ending.FAILED: "The agent failed",
+    Ending.DENIED: "The agent was denied what it needed",
 }
 
 
@@ -62,7 +62,7 @@ def run_step(work: Work, action: RunStep) -> None:
         return
     failure = _failure(finished)
     if failure is not None and step.optional:
-        work.note(f"Optional step {action.index + 1} ({agent.name}) was skipped over: {failure}.")
+        work.note(f"Optional step {action.index + 1} ({agent.name}) was skipped over: {failure}")
         failure = None
     _record_end(work, action, tree, finished, failure)
 
@@ -158,7 +158,7 @@ def _failure(finished: Finished) -> str | None:
     if sentence is None:
         return None
     detail = finished.detail.strip().splitlines()
-    return f"{sentence} ({detail[-1][:200]})" if detail else sentence
+    return f"{sentence} ({detail[-1][:200]})." if detail else f"{sentence}."
 
 
 def _record_end(

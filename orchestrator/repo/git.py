@@ -190,7 +190,7 @@ class Git:
 
 
 def find_repository(start: str, environment: Mapping[str, str]) -> Located:
-    """Returns where the repository is; one of somebody else counts when the user's `safe.directory` allows it.
+    """Returns where the repository is; somebody else's counts when the user's `safe.directory` allows it.
 
     Raises:
         Refused: as `discovery.locate`.

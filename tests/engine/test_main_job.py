@@ -90,7 +90,7 @@ def test_an_agent_that_fails_vetoes_what_it_left(scene: Scene, git: GitCall) -> 
     run = scene.run(command=agent, run_id="vetoed")
 
     assert (run.status, run.metadata.progress.exit_status) == (RunStatus.FAILED, 3)
-    assert "agent failed" in (run.metadata.progress.error or "")
+    assert "The agent failed (" in (run.metadata.progress.error or "")
     assert git(scene.root, "branch", "--list", "orchestrator/*") == ""
     assert git(scene.root, "show", "refs/orchestrator/runs/vetoed:tree/app.py").startswith("print(1)\n#")
 
