@@ -18,7 +18,14 @@ COMPLETION = "_ORCHESTRATOR_COMPLETE"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status; never raises."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _answer(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # before the full command took care of it
+        sys.stderr.write("error[interrupted]: Interrupted.\n")
+        return 130
+
+
+def _answer(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         from orchestrator import __version__
 

@@ -97,6 +97,8 @@ def _resume_due(call: Invocation, workspace: Workspace, *, watch: bool) -> int:
     from orchestrator.engine.local import due
 
     worst = 0
+    if watch:
+        call.screen.note("Watching for runs whose time has come; Ctrl-C ends it.")
     while True:
         for run in due(workspace.context, datetime.now(UTC)):
             worst = max(worst, _resume(call, workspace, run, wait=False))

@@ -188,7 +188,7 @@ def test_watching_shows_the_status_until_interrupted(ran: Path) -> None:
 
 
 def test_watching_due_runs_ends_with_an_interrupt(ran: Path) -> None:
-    answer = on_terminal("resume", "--due", "--watch", cwd=ran, until=lambda shown: True)
+    answer = on_terminal("resume", "--due", "--watch", cwd=ran, until=lambda shown: "Watching" in shown)
 
     assert answer.status == 130
 
