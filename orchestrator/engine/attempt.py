@@ -24,6 +24,9 @@ from orchestrator.model.verdict import Decision, Verdict
 from orchestrator.process import leftovers
 from orchestrator.verify.clean import discard
 
+MORE_TIME = "more time"
+"""What a run waits for whose time is used up; resuming it grants as much again."""
+
 
 def begin_phase(work: Work, phase: Phase) -> None:
     """Starts a phase, or reopens one that failed, with all its retries."""
@@ -153,9 +156,9 @@ def _ask(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> No
     state = work.context.state
     state.fail_execution(execution.id, _sentence(verdict))
     work.ask_person(
-        phase.id, _sentence(verdict), f"Give it more time: orchestrator resume {work.run_id} --max-time S"
+        phase.id, _sentence(verdict), f"Give it as much time again: orchestrator resume {work.run_id}"
     )
-    progress = replace(work.run.metadata.progress, waiting_for="more time", wake_at=None)
+    progress = replace(work.run.metadata.progress, waiting_for=MORE_TIME, wake_at=None)
     state.update_run_status(work.run_id, RunStatus.WAITING, progress=progress)
 
 

@@ -7,9 +7,10 @@ from orchestrator.engine.work import Work
 
 def remaining_s(work: Work) -> float:
     """Returns the seconds that agents may still work; infinite without `--max-time`."""
-    allowed_s = work.run.metadata.options.max_time_s
-    if allowed_s is None:
+    metadata = work.run.metadata
+    if metadata.options.max_time_s is None:
         return float("inf")
+    allowed_s = metadata.options.max_time_s + metadata.progress.extra_time_s
     used_s = sum(e.progress.usage.wall_s for e in work.context.state.get_executions(work.run_id))
     return max(0.0, allowed_s - used_s)
 

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.engine.context import EngineContext
 from orchestrator.engine.work import TREE, Work
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.event import EventKind
-from orchestrator.model.ids import ObjectId, PhaseId
+from orchestrator.model.ids import ObjectId, PhaseId, RunId
 from orchestrator.model.json import JsonObject
 from orchestrator.model.record import Checkpoint
 from orchestrator.model.run import Execution, RunStatus
@@ -66,7 +67,20 @@ def keep(work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None
 
     `status` is what the document says of the run instead of what is recorded, for the last checkpoint.
     """
-    checkpoint = _take(work, tree, label, document(work, status))
+    checkpoint = checkpoint_tree(work, tree, label, status=status)
+    record_checkpoint(work, checkpoint, label)
+    return checkpoint
+
+
+def checkpoint_tree(
+    work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None = None
+) -> Checkpoint:
+    """Keeps the tree and the run's state as git objects; `record_checkpoint` is still to come."""
+    return _take(work, tree, label, document(work, status))
+
+
+def record_checkpoint(work: Work, checkpoint: Checkpoint, label: str) -> None:
+    """Records a checkpoint that the refs hold."""
     with work.context.state.transaction():
         work.update_progress(lambda progress: replace(progress, checkpoint=checkpoint.commit))
         work.context.state.record_event(
@@ -74,7 +88,6 @@ def keep(work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None
             EventKind.CHECKPOINT_CREATED,
             {"commit": checkpoint.commit, "tree": checkpoint.tree, "label": label},
         )
-    return checkpoint
 
 
 def document(work: Work, status: RunStatus | None = None) -> JsonObject:
@@ -108,7 +121,9 @@ def tree_before(work: Work, execution: Execution) -> ObjectId:
     return earlier[-1] if earlier else work.context.repository.tree_of(work.run.metadata.origin.base)
 
 
-def keep_artifact(work: Work, path: Path, phase_id: PhaseId | None, kind: str) -> None:
+def keep_artifact(
+    context: EngineContext, run_id: RunId, path: Path, phase_id: PhaseId | None, kind: str
+) -> None:
     """Records a file under `artifacts/` with its size and hash; a missing one is not recorded."""
     if not path.is_file():
         return
@@ -116,11 +131,11 @@ def keep_artifact(work: Work, path: Path, phase_id: PhaseId | None, kind: str) -
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    work.context.state.add_artifact(
-        work.run_id,
+    context.state.add_artifact(
+        run_id,
         phase_id,
         name=path.name,
-        path=os.path.relpath(path, work.context.paths.artifacts_dir),
+        path=os.path.relpath(path, context.paths.artifacts_dir),
         type=kind,
         size_bytes=path.stat().st_size,
         hash=digest.hexdigest(),

@@ -18,7 +18,7 @@ from orchestrator.fs.lock import FileLock
 from orchestrator.fs.probe import Holder, probe
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import RunId
-from orchestrator.model.run import ENDED_RUN, ExecutionStatus, PhaseStatus, Run, RunStatus
+from orchestrator.model.run import ENDED_RUN, ExecutionStatus, PhaseStatus, Run, RunProgress, RunStatus
 from orchestrator.repo.fingerprint import Fingerprint, differences
 
 SHORT_WAIT_S = 60.0
@@ -167,13 +167,30 @@ def _why(run: Run) -> str:
 
 
 def prepare_resume(context: EngineContext, run: Run) -> None:
-    """Makes a failed, cancelled or waiting run workable again; an interrupted one is left as it is."""
-    if run.status in (RunStatus.FAILED, RunStatus.WAITING):
-        progress = replace(
-            run.metadata.progress, wake_at=None, waiting_for=None, error=None, exit_status=None
-        )
-        context.state.update_run_status(run.id, RunStatus.EXECUTING, progress=progress)
-    context.state.record_event(run.id, EventKind.RUN_RESUMED, {"reason": _why(run)})
+    """Makes a failed or waiting run workable again; an interrupted one is left as it is.
+
+    What was asked of a person counts as answered; a run whose time was used up gets as much again.
+    """
+    state = context.state
+    with state.transaction():
+        if run.status in (RunStatus.FAILED, RunStatus.WAITING):
+            state.update_run_status(run.id, RunStatus.EXECUTING, progress=_resumed_progress(run))
+        for asked in state.get_interventions(run.id, open_only=True):
+            state.resolve_intervention(asked.id, "resumed")
+        state.record_event(run.id, EventKind.RUN_RESUMED, {"reason": _why(run)})
+
+
+def _resumed_progress(run: Run) -> RunProgress:
+    progress = run.metadata.progress
+    granted_s = run.metadata.options.max_time_s if progress.waiting_for == attempt.MORE_TIME else None
+    return replace(
+        progress,
+        wake_at=None,
+        waiting_for=None,
+        error=None,
+        exit_status=None,
+        extra_time_s=progress.extra_time_s + (granted_s or 0.0),
+    )
 
 
 def resumable(context: EngineContext) -> tuple[Run, ...]:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.engine.budget import remaining_s
-from orchestrator.engine.keeping import keep, keep_artifact, open_tree, tree_before
+from orchestrator.engine.keeping import (
+    checkpoint_tree,
+    keep_artifact,
+    open_tree,
+    record_checkpoint,
+    tree_before,
+)
 from orchestrator.engine.prompts import step_prompt
 from orchestrator.engine.schedule import RunStep
 from orchestrator.engine.verification import make_tree_ready
@@ -50,15 +56,19 @@ def run_step(work: Work, action: RunStep) -> None:
     step = work.steps[action.index]
     agent = work.agent(step)
     tree = open_tree(work)
-    _start(work, action, step, agent)
+    begins_early = bool(work.config.worktrees.setup)  # it may take minutes until there is a process
+    if begins_early:
+        _start(work, action, step, agent)
     problem = make_tree_ready(work, tree, action.execution)
     if work.halted():
         return
     if problem is None:
+        start = nothing if begins_early else partial(_start, work, action, step, agent)
         finished = _let_agent_work(work, action, step, agent, tree)
     else:
         finished = Finished(Ending.FAILED, None, problem, Usage())
     if finished.ending is Ending.CANCELLED:
+        _record_usage(work, finished.usage)
         return
     failure = _failure(finished)
     if failure is not None and step.optional:
@@ -96,11 +106,23 @@ def _let_agent_work(
     )
     finished: Finished | None = None
     for event in agent.run(request, worktree=tree.path, cancelled=work.halted):
-        _record(work, action.execution, event)
         if isinstance(event, Finished):
             finished = event
+        elif isinstance(event, Started):
+            _record_process(work, action, step, agent, event)
+        else:
+            _record(work, event)
     assert finished is not None, f"agent {agent.name} ended without a Finished event"
     return finished
+
+
+def _record_process(work: Work, action: RunStep, step: PlannedStep, agent: Agent, started: Started) -> None:
+    """Makes the process durable, and with it that the step began: the program waits for it, so only once."""
+    state, execution = work.context.state, action.execution
+    with state.transaction():
+        if not work.config.worktrees.setup:
+            _start(work, action, step, agent)
+        state.set_execution_progress(execution.id, replace(execution.progress, process=started.process))
 
 
 def _transcript(work: Work, action: RunStep) -> Path:
@@ -129,28 +151,30 @@ def _open_findings(work: Work) -> tuple[Finding, ...]:
     return tuple(unique.values())
 
 
-def _record(work: Work, execution: Execution, event: AgentEvent) -> None:
+def _record(work: Work, event: Said | UsedTool | Spent) -> None:
     state = work.context.state
     match event:
-        case Started(process):
-            state.set_execution_progress(execution.id, replace(execution.progress, process=process))
         case Said(text):
             state.record_event(work.run_id, EventKind.AGENT_SAID, {"text": text})
         case UsedTool(tool, detail):
             state.record_event(work.run_id, EventKind.AGENT_TOOL, {"tool": tool, "detail": detail})
-        case Spent(usage) | Finished(usage=usage):
-            state.record_event(
-                work.run_id,
-                EventKind.AGENT_USAGE,
-                {
-                    "input_tokens": usage.input_tokens,
-                    "output_tokens": usage.output_tokens,
-                    "cost_usd": usage.cost_usd,
-                    "cpu_s": usage.cpu_s,
-                    "wall_s": usage.wall_s,
-                    "peak_memory_bytes": usage.peak_memory_bytes,
-                },
-            )
+        case Spent(usage):
+            _record_usage(work, usage)
+
+
+def _record_usage(work: Work, usage: Usage) -> None:
+    work.context.state.record_event(
+        work.run_id,
+        EventKind.AGENT_USAGE,
+        {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cost_usd": usage.cost_usd,
+            "cpu_s": usage.cpu_s,
+            "wall_s": usage.wall_s,
+            "peak_memory_bytes": usage.peak_memory_bytes,
+        },
+    )
 
 
 def _failure(finished: Finished) -> str | None:
@@ -166,7 +190,7 @@ def _record_end(
 ) -> None:
     execution = action.execution
     label = f"{action.phase.id} attempt {execution.attempt} step {action.index + 1}"
-    checkpoint = keep(work, tree, label)
+    checkpoint = checkpoint_tree(work, tree, label)
     before = execution.progress
     progress = ExecutionProgress(
         steps_done=before.steps_done + 1,
@@ -184,7 +208,9 @@ def _record_end(
         "failure": failure,
     }
     with work.context.state.transaction():
-        keep_artifact(work, _transcript(work, action), action.phase.id, "transcript")
+        _record_usage(work, finished.usage)
+        record_checkpoint(work, checkpoint, label)
+        keep_artifact(work.context, work.run_id, _transcript(work, action), action.phase.id, "transcript")
         work.context.state.set_execution_progress(
             execution.id, progress, event=EventKind.STEP_FINISHED, data=data
         )

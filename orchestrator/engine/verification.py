@@ -6,11 +6,12 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
-from orchestrator.engine.keeping import existing_tree
+from orchestrator.engine.keeping import existing_tree, keep_artifact
 from orchestrator.engine.work import Work, execution_marker
 from orchestrator.model.event import EventKind
 from orchestrator.model.finding import Finding
@@ -147,7 +148,11 @@ def _tell(context: EngineContext, run_id: RunId, label: Label, event: CheckEvent
             facts = {"name": check.name, "category": check.category.value, "tree": label}
             record(run_id, EventKind.CHECK_STARTED, facts)
         case CheckFinished(outcome):
-            record(run_id, EventKind.CHECK_FINISHED, {**_outcome_facts(outcome), "tree": label})
+            with context.state.transaction():
+                record(run_id, EventKind.CHECK_FINISHED, {**_outcome_facts(outcome), "tree": label})
+                for path, kind in ((outcome.output_path, "output"), (outcome.report_path, "report")):
+                    if path:
+                        keep_artifact(context, run_id, Path(path), None, kind)
         case SetupStarted(argv):
             facts = {"name": "setup", "command": shlex.join(argv), "tree": label}
             record(run_id, EventKind.CHECK_STARTED, facts)

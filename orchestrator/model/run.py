@@ -122,6 +122,7 @@ class RunProgress:
     `result` is the tip of the chain of phase commits (None: no phase has changed anything yet);
     `branch` is the full name of the result branch once it exists;
     `wake_at` tells when a waiting run may go on by itself, `waiting_for` says what for;
+    `extra_time_s` is what resuming added to the time allowed, in seconds;
     `exit_status` is what a failed run makes its command end with (CONTRACT.md).
     """
 
@@ -133,6 +134,7 @@ class RunProgress:
     waiting_for: str | None = None
     cancel_requested: bool = False
     merged: bool = False
+    extra_time_s: float = 0.0
     exit_status: int | None = None
     error: str | None = None
     notes: tuple[str, ...] = ()

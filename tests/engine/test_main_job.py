@@ -179,12 +179,26 @@ def test_a_run_inside_a_run_is_refused(scene: Scene) -> None:
 
 
 def test_the_time_allowed_pauses_a_run_instead_of_failing_it(scene: Scene) -> None:
-    agent = scene.program("agent", "import time; time.sleep(30)")
+    agent = scene.program(
+        "agent",
+        """
+        import os, time
+        if not os.path.exists("begun"):
+            open("begun", "w")
+            time.sleep(30)
+        """,
+    )
 
-    run = scene.run(command=agent, options={"max_time_s": 0.3})
+    run = scene.run(command=agent, options={"max_time_s": 1.0})
+    with scene.open() as workspace:
+        asked = workspace.state.get_interventions(run.id, open_only=True)
+    done = scene.resume(run.id)
+    with scene.open() as workspace:
+        answered = workspace.state.get_interventions(run.id, open_only=True)
 
-    assert run.status is RunStatus.WAITING
-    assert run.metadata.progress.waiting_for == "more time"
+    assert (run.status, run.metadata.progress.waiting_for) == (RunStatus.WAITING, "more time")
+    assert (len(asked), len(answered)) == (1, 0)
+    assert done.status is RunStatus.COMPLETED
 
 
 def test_a_long_backoff_is_stored_and_its_time_comes(scene: Scene) -> None:
