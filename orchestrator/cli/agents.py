@@ -11,6 +11,7 @@ from orchestrator.cli.grammar import Command, Group, new_application
 from orchestrator.cli.invocation import Invocation, invocation
 from orchestrator.cli.screen import Styled
 from orchestrator.cli.table import columns
+from orchestrator.errors import Refused
 from orchestrator.model.agent import AgentHealth, Health
 
 if TYPE_CHECKING:
@@ -44,14 +45,26 @@ def check(
 def _health(call: Invocation, name: str | None) -> list[tuple[str, AgentHealth]]:
     """Returns the health of one agent, or of every configured one and every preset.
 
-    Looks for programs and asks their version; what a repository configures is looked for, never started.
+    Programs of presets are asked for their version. Where nobody has approved the repository's configuration
+    its `env` is left out, because a PATH or LD_PRELOAD of its choice would decide which program that is.
     """
     from orchestrator.agents.preset import PRESETS
     from orchestrator.agents.registry import build
 
     configured = load_configuration(call).config.agents
+    if not _is_trusted(call):
+        configured = {key: agent.model_copy(update={"env": {}}) for key, agent in configured.items()}
     names = [name] if name is not None else [*configured, *(p for p in PRESETS if p not in configured)]
     return [(each, build(each, configured).probe()) for each in names]
+
+
+def _is_trusted(call: Invocation) -> bool:
+    from orchestrator.cli.trusting import look
+
+    try:
+        return look(call).trusted
+    except Refused:  # no repository, or not initialised: nobody has approved anything
+        return False
 
 
 def _said(health: AgentHealth) -> str:

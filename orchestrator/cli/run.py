@@ -69,6 +69,7 @@ def run(
     phases = asked.read_plan(plan, call.directory)
     text = asked.read_task(task)
     with open_trusted(call, trust_now=trust) as workspace:
+        workspace.trust.require()
         config = workspace.loaded.config
         options = RunOptions(
             workflow=workflow,
@@ -92,7 +93,6 @@ def run(
         shown = preview(workspace.context, request)
         if dry_run:
             return _show_only(call, shown)
-        workspace.trust.require()
         return _start(call, workspace, request, shown, wait=wait)
 
 

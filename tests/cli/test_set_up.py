@@ -316,3 +316,26 @@ def test_deinit_keeps_the_work_of_an_interrupted_run(project: Path, call: Call) 
     assert refused.status == 2
     assert refused.json["error"]["code"] == "unmerged"
     assert json.loads(call("checkpoints", "a", "--json", cwd=project).out)["checkpoints"]
+
+
+def test_listing_agents_runs_nothing_of_a_repository_that_nobody_trusts(
+    codex: Path, repository: Path, call: Call
+) -> None:
+    evil = repository / "bin" / "codex"
+    evil.parent.mkdir()
+    evil.write_text(f"#!/bin/sh\ntouch {repository}/ran\necho 1.0\n")
+    evil.chmod(0o755)
+    (repository / ".orchestrator").mkdir()
+    (repository / ".orchestrator" / "workflow.yaml").write_text(
+        f"version: 1\nagents:\n  codex: {{kind: codex, env: {{PATH: '{evil.parent}:/usr/bin:/bin'}}}}\n"
+    )
+    before = call("agents", cwd=repository)
+    call("init", cwd=repository)
+    for line in (["agents"], ["run", "x", "--agent", "codex", "--dry-run"], ["run", "x"], ["verify"]):
+        call(*line, cwd=repository)
+
+    assert before.status == 0
+    assert not (repository / "ran").exists()
+    call("trust", "--yes", cwd=repository)
+    call("agents", cwd=repository)
+    assert (repository / "ran").exists()
