@@ -56,15 +56,14 @@ def run_step(work: Work, action: RunStep) -> None:
     step = work.steps[action.index]
     agent = work.agent(step)
     tree = open_tree(work)
-    begins_early = bool(work.config.worktrees.setup)  # it may take minutes until there is a process
-    if begins_early:
-        _start(work, action, step, agent)
+    has_begun = bool(work.config.worktrees.setup)
+    if has_begun:
+        _start(work, action, step, agent)  # setup may take minutes; otherwise it is recorded with the process
     problem = make_tree_ready(work, tree, action.execution)
     if work.halted():
         return
     if problem is None:
-        start = nothing if begins_early else partial(_start, work, action, step, agent)
-        finished = _let_agent_work(work, action, step, agent, tree)
+        finished = _let_agent_work(work, action, step, agent, tree, has_begun=has_begun)
     else:
         finished = Finished(Ending.FAILED, None, problem, Usage())
     if finished.ending is Ending.CANCELLED:
@@ -93,7 +92,7 @@ def _start(work: Work, action: RunStep, step: PlannedStep, agent: Agent) -> None
 
 
 def _let_agent_work(
-    work: Work, action: RunStep, step: PlannedStep, agent: Agent, tree: IsolatedTree
+    work: Work, action: RunStep, step: PlannedStep, agent: Agent, tree: IsolatedTree, *, has_begun: bool
 ) -> Finished:
     request = AgentRequest(
         prompt=_prompt(work, action, step),
@@ -106,23 +105,15 @@ def _let_agent_work(
     )
     finished: Finished | None = None
     for event in agent.run(request, worktree=tree.path, cancelled=work.halted):
+        with work.context.state.transaction():
+            if not has_begun:
+                _start(work, action, step, agent)
+            _record(work, action.execution, event)
+        has_begun = True
         if isinstance(event, Finished):
             finished = event
-        elif isinstance(event, Started):
-            _record_process(work, action, step, agent, event)
-        else:
-            _record(work, event)
     assert finished is not None, f"agent {agent.name} ended without a Finished event"
     return finished
-
-
-def _record_process(work: Work, action: RunStep, step: PlannedStep, agent: Agent, started: Started) -> None:
-    """Makes the process durable, and with it that the step began: the program waits for it, so only once."""
-    state, execution = work.context.state, action.execution
-    with state.transaction():
-        if not work.config.worktrees.setup:
-            _start(work, action, step, agent)
-        state.set_execution_progress(execution.id, replace(execution.progress, process=started.process))
 
 
 def _transcript(work: Work, action: RunStep) -> Path:
@@ -151,15 +142,19 @@ def _open_findings(work: Work) -> tuple[Finding, ...]:
     return tuple(unique.values())
 
 
-def _record(work: Work, event: Said | UsedTool | Spent) -> None:
+def _record(work: Work, execution: Execution, event: AgentEvent) -> None:
     state = work.context.state
     match event:
+        case Started(process):
+            state.set_execution_progress(execution.id, replace(execution.progress, process=process))
         case Said(text):
             state.record_event(work.run_id, EventKind.AGENT_SAID, {"text": text})
         case UsedTool(tool, detail):
             state.record_event(work.run_id, EventKind.AGENT_TOOL, {"tool": tool, "detail": detail})
         case Spent(usage):
             _record_usage(work, usage)
+        case Finished():
+            pass  # recorded with the end of the step
 
 
 def _record_usage(work: Work, usage: Usage) -> None:
