@@ -4,11 +4,13 @@ OrchestratorError                   carries code, exit_status and hint; never pr
 ├── Refused             exit 2      usage, configuration, trust: nothing was changed
 │   ├── ConfigInvalid               every problem of the configuration at once, with file and line
 │   ├── PlanInvalid                 a plan file that is no directed acyclic graph of phases
+│   ├── MigrationRefused            every reason why a migration does not begin, at once
 │   └── NotTrusted                  something the repository supplies would have run
 ├── AnswerIsNo          exit 1      gates unmet, findings over a threshold
 ├── Failed              exit 3      an agent, a conflict or the environment; state is saved
 │   ├── GitFailed                   git ended with a status we did not expect
 │   ├── DiskFailed                  full, read-only or broken storage
+│   ├── MigrationConflict           old and new both exist and differ, or changed since
 │   ├── StateDamaged                the database cannot be read
 │   └── StateLost                   somebody removed `.orchestrator/` under a live run
 ├── CredentialMissing   exit 4
@@ -61,6 +63,19 @@ class PlanInvalid(Refused):
         super().__init__(message, code="plan-invalid", hint=hint)
 
 
+class MigrationRefused(Refused):
+    """A migration cannot begin; `problems` are the reasons, each one line. Nothing was changed."""
+
+    def __init__(self, problems: tuple[str, ...], *, code: str, hint: str) -> None:
+        count = len(problems)
+        super().__init__(
+            f"The migration cannot begin, for {count} {'reason' if count == 1 else 'reasons'}.",
+            code=code,
+            hint=hint,
+        )
+        self.problems = problems
+
+
 class NotTrusted(Refused):
     """Commands supplied by the repository would have run, and nobody has approved them."""
 
@@ -110,6 +125,14 @@ class DiskFailed(Failed):
             hint=hint or "Make the place writable or free space, then run the same command again.",
         )
         self.path = path
+
+
+class MigrationConflict(Failed):
+    """Old and new both exist and differ, or moved files changed since; both are kept, nothing was chosen."""
+
+    def __init__(self, message: str, problems: tuple[str, ...], *, code: str, hint: str) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.problems = problems
 
 
 class StateDamaged(Failed):

@@ -108,6 +108,7 @@ def _attempted(data: JsonObject) -> str:
 
 
 _WORDS: dict[EventKind, Told] = {
+    EventKind.RUN_IMPORTED: lambda d: text_of(d, "text") or "taken over from an earlier orchestrator",
     EventKind.RUN_STARTED: lambda d: f"run started from {text_of(d, 'base')[:12]}",
     EventKind.RUN_RESUMED: lambda d: f"run resumed: {text_of(d, 'reason') or text_of(d, 'status')}",
     EventKind.RUN_STATUS: _changed,

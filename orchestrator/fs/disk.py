@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import DiskFailed
-from orchestrator.fs import temp, tree
+from orchestrator.fs import carry, temp, tree
+from orchestrator.fs.carry import OnBytes, ignored
 from orchestrator.fs.effects import announce
 from orchestrator.fs.failure import printable, told
 from orchestrator.fs.opening import open_for_append, open_regular, unsafe_path
@@ -153,6 +155,44 @@ class Disk:
             tree.remove(os.fspath(path))
         if os.path.isdir(_parent(path)):
             self.sync_dir(_parent(path))
+
+    def remove_empty_dir(self, path: StrPath) -> bool:
+        """Removes a directory that holds nothing; returns False, and leaves it, when there is something in it.
+
+        Missing is fine; so is a mount point, which stays.
+        """
+        with told(path):
+            announce(f"remove-dir {path}")
+            try:
+                os.rmdir(path)
+            except FileNotFoundError:
+                return True
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
+                    return False
+                raise
+        self.sync_dir(_parent(path))
+        return True
+
+    def set_mode(self, path: StrPath, mode: int) -> None:
+        """Gives a regular file or directory its permission bits; a link there is refused, not followed."""
+        with told(path):
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                raise unsafe_path(path, "a link")
+            announce(f"set-mode {path}")
+            os.chmod(path, mode)
+        self.sync_dir(_parent(path))
+
+    def carry(self, source: StrPath, target: StrPath, *, jobs: int = 1, on_bytes: OnBytes = ignored) -> None:
+        """Copies whatever stands at `source`, with everything about it, to `target`, which must not exist.
+
+        Kept: contents (hashed and read back), modes, owners, times, links, hard links within it, extended
+        attributes, holes, names of any bytes. All of it is on the disk when this returns, without a sync for
+        each file. A kill leaves a part at `target`. `on_bytes` hears of bytes written, from `jobs` threads.
+        """
+        with told(target):
+            carry.carry(os.fspath(source), os.fspath(target), jobs=jobs, on_bytes=on_bytes)
+        self.sync_dir(_parent(target))
 
     def sync_dir(self, path: StrPath) -> None:
         """Makes the names in a directory durable."""

@@ -31,12 +31,16 @@ class Options(_Data):
 
 
 class Trouble(_Data):
-    """One reason not to begin; `exit_status` is that of CONTRACT.md (2, 3 or 5)."""
+    """One reason not to begin; `exit_status` is that of CONTRACT.md (2, 3 or 5).
+
+    With 5 the message names what is in use, and `holder` by whom.
+    """
 
     code: str
     message: str
     hint: str
     exit_status: Literal[2, 3, 5] = 2
+    holder: str = ""
 
 
 class Action(_Data):
@@ -60,7 +64,8 @@ class Step(_Data):
     """One rename, or copy where file systems are crossed; the smallest thing that is done and undone.
 
     `backup` makes a consistent copy of a database instead. `new_mode` is set on what holds secrets.
-    `replaced_mode` is that of an empty directory which stood at the target. Steps of one `database` are done
+    `replaced_mode` is that of an empty directory which stood at the target; `shape` is what a scan of the
+    thing says, before and after, unless somebody changed it (empty: it changes by the migration itself). Steps of one `database` are done
     under its lock.
     """
 
@@ -73,6 +78,7 @@ class Step(_Data):
     new_mode: int | None = None
     replaced_mode: int | None = None
     database: Name = ""
+    shape: str = ""
     crosses: bool = False
     files: int = 0
     bytes: int = 0
@@ -124,6 +130,7 @@ class _Move:
     new_mode: int | None = None
     replaced_mode: int | None = None
     op: Literal["move", "backup"] = "move"
+    shape: str = ""
 
 
 def plan(survey: Survey, options: Options | None = None) -> Plan:
@@ -233,6 +240,7 @@ def _whole(one: Found, target: str) -> _Move:
         one.tree.files,
         one.tree.bytes,
         new_mode=_secret_mode(one, one.file_kind == "directory", one.mode),
+        shape=one.tree.shape,
     )
 
 
@@ -241,7 +249,10 @@ def _part_moves(one: Found, part: Part, target: str, name: str, options: Options
     new = _joined(target, part.pair.path)
     files, size = (part.tree.files, part.tree.bytes) if part.tree else (0, 0)
     secret = _secret_mode(one, part.is_directory, part.mode)
-    aside = _Move(source, quarantined(name, source), part.is_directory, part.mode, files, size, secret)
+    shape = part.tree.shape if part.tree else ""
+    aside = _Move(
+        source, quarantined(name, source), part.is_directory, part.mode, files, size, secret, shape=shape
+    )
     verdict = part.pair.verdict
     if verdict in ("same", "emptied") or (verdict == "different" and options.prefer == "new"):
         yield aside
@@ -249,7 +260,7 @@ def _part_moves(one: Found, part: Part, target: str, name: str, options: Options
     replaced = part.target_mode if verdict == "free" else None
     if verdict == "different":
         yield _Move(new, quarantined(name, new), False, part.target_mode or 0, files, size)
-    yield _Move(source, new, part.is_directory, part.mode, files, size, secret, replaced)
+    yield _Move(source, new, part.is_directory, part.mode, files, size, secret, replaced, shape=shape)
 
 
 def _secret_mode(one: Found, is_directory: bool, mode: int) -> int | None:
@@ -268,6 +279,7 @@ def _step(move: _Move, one: Found, survey: Survey, number: int) -> Step:
         mode=move.mode,
         new_mode=move.new_mode,
         replaced_mode=move.replaced_mode,
+        shape=move.shape,
         database=one.database if move.op == "move" else "",
         crosses=crosses,
         files=move.tree_files,

@@ -38,8 +38,10 @@ class Tree:
         return [name for found, total, name in self.hard_linked.values() if found != total]
 
 
-def scan(path: str) -> Tree:
+def scan(path: str, *, mode: int | None = None) -> Tree:
     """Returns the facts of what stands at `path`; what may not be looked at is listed, not raised.
+
+    With `mode` the fingerprints are those of the thing with these permission bits.
 
     Raises:
         OSError: `path` itself cannot be looked at.
@@ -47,8 +49,9 @@ def scan(path: str) -> Tree:
     tree = Tree()
     top = os.lstat(path)
     exact, copied = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
-    exact.update(b"%d %d %d" % (top.st_mode, top.st_size, top.st_mtime_ns))
-    copied.update(b"%d" % top.st_mode)
+    bits = top.st_mode if mode is None else stat.S_IFMT(top.st_mode) | mode
+    exact.update(b"%d %d %d" % (bits, top.st_size, top.st_mtime_ns))
+    copied.update(b"%d" % bits)
     if not stat.S_ISDIR(top.st_mode):
         _special(tree, path, "", top)
         exact.update(b" %d" % top.st_ctime_ns)

@@ -22,8 +22,10 @@ from orchestrator.errors import Failed, Locked
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.effects import announce
 from orchestrator.fs.failure import disk_failure, printable, told
+from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 
 MAGIC = b"SQLite format 3\0"
+SCRATCH_PREFIX = f"{TEMP_PREFIX}db-"
 COMPANIONS = ("-wal", "-shm", "-journal")
 _PENDING_BYTE = 0x40000000
 _RANGE_BYTES = 512
@@ -125,7 +127,7 @@ def consistent_copy(database: Path, target: Path, disk: Disk, scratch: Path) -> 
     import sqlite3
 
     with told(scratch):
-        work = Path(tempfile.mkdtemp(prefix=".tmp-orchestrator-db-", dir=scratch))
+        work = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=scratch))
     try:
         clone, result = work / "clone.db", work / "result.db"
         with told(target):

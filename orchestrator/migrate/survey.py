@@ -107,7 +107,9 @@ def survey(root: Path, catalogue: Sequence[Layout], home: Path | None = None) ->
         unknown=unknown,
         taken=frozenset(listed(os.path.join(directory, names.MIGRATIONS))),
         device=_device(directory, places.root),
-        mounts=frozenset(places.relative(path) for path in mount_points(places.root)) if moving else frozenset(),
+        mounts=frozenset(places.relative(path) for path in mount_points(places.root))
+        if moving
+        else frozenset(),
         missing=_missing(places.root, moving),
         pointing=tuple(_pointing(places, [one.source for one in moving])),
         digest=_digest(found, "fingerprint"),

@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     RUN_WAITING = "run.waiting"
     RUN_CANCEL_REQUESTED = "run.cancel_requested"
     RUN_RECOVERED = "run.recovered"
+    RUN_IMPORTED = "run.imported"
     RUN_STATUS = "run.status"
     RUN_FINISHED = "run.finished"
     PLAN_READY = "plan.ready"
@@ -66,3 +67,12 @@ class Event:
     trace_id: str
     duration_ms: float | None
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvent:
+    """Something that happened before we kept record, in the words of our events; `at` is when it happened."""
+
+    at: datetime
+    kind: EventKind
+    data: JsonObject

@@ -36,6 +36,7 @@ class OrchestratorPaths:
         self.layout_file = root / names.LAYOUT
         self.config_file = root / names.CONFIG
         self.local_config_file = root / names.LOCAL_CONFIG
+        self.proposed_config_file = root / names.PROPOSED_CONFIG
         self.prompts_dir = root / names.PROMPTS
         self.layouts_dir = root / names.LAYOUTS
         self.state_file = root / names.STATE

@@ -6,6 +6,7 @@ LAYOUT = "layout.json"
 PLACE = "place.json"
 CONFIG = "workflow.yaml"
 LOCAL_CONFIG = "workflow.local.yaml"
+PROPOSED_CONFIG = "workflow.proposed.yaml"
 SCHEMA = "workflow.schema.json"
 PROMPTS = "prompts"
 LAYOUTS = "layouts"
@@ -33,6 +34,7 @@ STATE_FILES = (STATE, STATE + "-wal", STATE + "-shm", STATE + "-journal")
 KNOWN = COMMITTABLE | {
     PLACE,
     LOCAL_CONFIG,
+    PROPOSED_CONFIG,
     SCHEMA,
     *STATE_FILES,
     BACKUPS,

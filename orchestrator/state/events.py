@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 from orchestrator.errors import Refused
@@ -39,8 +40,9 @@ class EventLog:
         *,
         duration_ms: float | None = None,
         trace_id: str | None = None,
+        at: datetime | None = None,
     ) -> Event:
-        """Appends an event; it becomes durable with the transaction that is open.
+        """Appends an event; it becomes durable with the transaction that is open. `at` None: it happens now.
 
         Raises:
             Refused: `unknown-run`.
@@ -48,7 +50,7 @@ class EventLog:
         trace = trace_id or self._trace_id(run_id)
         seq, before = self._tip()
         run_seq = self._next_run_seq(run_id)
-        at, text = codec.now(), codec.dump_object(data)
+        at, text = at or codec.now(), codec.dump_object(data)
         duration = None if duration_ms is None else float(duration_ms)
         stamped = codec.stamp(at)
         digest = chained(before, (seq, run_seq, run_id, stamped, str(kind), text, trace, duration))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable
 
-from orchestrator.model.event import Event, EventKind
+from orchestrator.model.event import Event, EventKind, PastEvent
 from orchestrator.model.finding import Finding, RecordedFinding
 from orchestrator.model.ids import ExecutionId, InterventionId, OperationId, PhaseId, RunId, new_id
 from orchestrator.model.json import JsonObject
@@ -459,10 +459,17 @@ class StateManager:
                 )
             )
 
-    def recover_run(self, summary: JsonObject) -> bool:
+    def recover_run(
+        self,
+        summary: JsonObject,
+        *,
+        kind: EventKind = EventKind.RUN_RECOVERED,
+        past: Iterable[PastEvent] = (),
+    ) -> bool:
         """Brings back a run from what `export_run_summary` gave; returns False when it is there already.
 
         The document is not trusted: it is checked as a whole, and the run comes back with `trusted` off.
+        The events of `past` come before the one of `kind` that tells of the return.
 
         Raises:
             Refused: `document-invalid`, `run-id-invalid`, `plan-invalid`, `unsafe-path` or `state-conflict`.
@@ -484,5 +491,7 @@ class StateManager:
                 self._operations.insert(document.operation(record))
             for artifact in found.artifacts:
                 self._artifacts.insert(artifact)
-            self._events.append(found.run.id, EventKind.RUN_RECOVERED, {"status": str(found.run.status)})
+            for event in past:
+                self._events.append(found.run.id, event.kind, event.data, at=event.at)
+            self._events.append(found.run.id, kind, {"status": str(found.run.status)})
             return True
