@@ -189,11 +189,18 @@ class Migrator:
             return named[-1]
         living = [one for one in found if one.state not in (State.ROLLED_BACK, State.FINALIZED)]
         unswept = [one for one in found if one.state is State.ROLLED_BACK and one.plan.place == "absent"]
-        return (living or unswept or [None])[-1]
+        return next(reversed(living or unswept), None)
 
     def _lock(self, command: str) -> DirectoryLock:
         # The checkout's own directory: there is nothing to make, and nothing to leave behind.
-        record = self._root / names.DIRECTORY / names.LOCKS / "migrate"
+        inside = self._root / names.DIRECTORY
+        if inside.is_symlink() or (inside / names.LOCKS).is_symlink():
+            raise Refused(
+                f"{inside} is, or holds, a link in the place of a directory of ours.",
+                code="unsafe-directory",
+                hint="Move it away, then: orchestrator migrate",
+            )
+        record = inside / names.LOCKS / "migrate"
         return DirectoryLock(self._root, record, "The migration of this checkout", command)
 
 

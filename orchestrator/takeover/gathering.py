@@ -7,15 +7,19 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.fs.disk import Disk
+from orchestrator.migrate.sqlite import COMPANIONS
 from orchestrator.model.json import JsonObject
 from orchestrator.takeover import fields, history, reading, tasks, workflow
-from orchestrator.takeover.approvals import LegacyApproval, read_approvals
 from orchestrator.takeover.original import Original, Problem
 from orchestrator.takeover.reading import Unusable
 from orchestrator.takeover.tasks import TaskList
 from orchestrator.takeover.workflow import Workflow
+
+if TYPE_CHECKING:
+    from orchestrator.takeover.approvals import LegacyApproval
 
 MAX_FILES = 2_000
 _MAX_DEPTH = 5
@@ -27,6 +31,7 @@ _ENDINGS = (".json", ".jsonl", ".bak", ".migrated", ".db")
 class Gathered:
     """What was found, by the earlier workflow id; `skipped` names originals that hold nothing of it."""
 
+    log_bytes: int
     states: dict[str, list[Workflow]] = field(default_factory=dict)
     events: dict[str, list[history.LegacyEvent]] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
@@ -51,14 +56,17 @@ class Gathered:
         return sorted(found, key=lambda each: each.created_at.timestamp() if each.created_at else 0.0)
 
 
-def gather(originals: Iterable[Original], disk: Disk | None) -> Gathered:
+def gather(
+    originals: Iterable[Original], disk: Disk | None, *, log_bytes: int = reading.MAX_LINES_BYTES
+) -> Gathered:
     """Returns what the originals say; nothing is changed and nothing is raised for what they hold.
 
-    Without a disk databases are left alone (reading one needs a private copy).
+    Without a disk databases are left alone (reading one needs a private copy). Of each log the last
+    `log_bytes` are read.
     """
-    gathered = Gathered()
+    gathered = Gathered(log_bytes)
     for original in originals:
-        if original.kind not in _READ:
+        if original.kind not in _READ or original.source.endswith(COMPANIONS):
             continue
         if not any([_take(gathered, source, path, disk) for source, path in _files(original, gathered)]):
             gathered.skipped.append(Problem(original.source, "holds nothing that becomes a run; it is kept"))
@@ -102,6 +110,8 @@ def _take(gathered: Gathered, source: str, path: Path, disk: Disk | None) -> boo
 def _take_database(gathered: Gathered, path: Path, disk: Disk | None) -> bool:
     if disk is None:
         return False
+    from orchestrator.takeover.approvals import read_approvals  # SQLite, which dual reading does not need
+
     gathered.approvals += read_approvals(path, disk)
     return True
 
@@ -129,7 +139,7 @@ def _add_state(gathered: Gathered, found: Workflow) -> None:
 
 
 def _take_lines(gathered: Gathered, source: str, path: Path) -> bool:
-    lines = reading.read_lines(path)
+    lines = reading.read_lines(path, gathered.log_bytes)
     if lines.broken:
         count = f"{lines.broken} line" + ("s are" if lines.broken > 1 else " is")
         gathered.problems.append(Problem(source, f"{count} no JSON and left out"))

@@ -58,13 +58,13 @@ def read_object(path: Path) -> JsonObject:
     return document
 
 
-def read_lines(path: Path) -> Lines:
-    """Returns the objects of a `.jsonl` file, the newest 64 MiB of it.
+def read_lines(path: Path, limit_bytes: int = MAX_LINES_BYTES) -> Lines:
+    """Returns the objects of a `.jsonl` file, those at its end when it is longer than the limit.
 
     Raises:
         Unusable: it is no regular file or cannot be read.
     """
-    data, is_whole = _read(path, MAX_LINES_BYTES)
+    data, is_whole = _read(path, limit_bytes)
     lines = data.split(b"\n")
     if not is_whole:
         del lines[0]

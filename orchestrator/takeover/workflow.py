@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.takeover import fields
 from orchestrator.takeover.history import LegacyEvent
 from orchestrator.takeover.reading import Unusable
+
+UNKNOWN = datetime(1990, 1, 1, tzinfo=UTC)
+"""Stands for a time that nobody wrote down."""
 
 MAX_PHASES = 100
 MAX_ITEMS = 200

@@ -1,0 +1,123 @@
+"""A kill at every durable effect: the next command finishes exactly, or takes back exactly."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.migrate.building import litter, migrator, plain, w, w_inside
+from tests.migrate.conftest import Built
+from tests.migrate.crashing import before_view, copied, done_view, effects_of, killed_at
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+
+
+def _sweep(master: Path, place: Path, *, every: int = 1, mount: Path | None = None) -> int:
+    """Kills at every effect of migrating, then of taking back; returns the number of kills."""
+    before = before_view(master)
+    with _case(master, place, mount) as root:
+        effects = len(effects_of(lambda: migrator(root).migrate()))
+        done = done_view(root)
+        back = len(effects_of(lambda: migrator(root).take_back()))
+        assert before_view(root) == before
+    kills = 0
+    for number in range(1, effects + 1, every):
+        with _case(master, place, mount) as root:
+            kills += killed_at(number, lambda root=root: migrator(root).migrate())  # type: ignore[misc]
+            migrator(root).migrate()
+            assert done_view(root) == done, f"finished after a kill before effect {number}"
+            assert litter(root) == [], number
+        with _case(master, place, mount) as root:
+            killed_at(number, lambda root=root: migrator(root).migrate())  # type: ignore[misc]
+            migrator(root).take_back()
+            assert before_view(root) == before, f"taken back after a kill before effect {number}"
+            assert litter(root) == [], number
+    for number in range(1, back + 1, every):
+        with _case(master, place, mount) as root:
+            migrator(root).migrate()
+            kills += killed_at(number, lambda root=root: migrator(root).take_back())  # type: ignore[misc]
+            migrator(root).take_back()
+            assert before_view(root) == before, f"taken back after a kill before effect {number} of that"
+            assert litter(root) == [], number
+    assert kills == len(range(1, effects + 1, every)) + len(range(1, back + 1, every))
+    return kills
+
+
+@contextmanager
+def _case(master: Path, place: Path, mount: Path | None) -> Iterator[Path]:
+    root = copied(master, place / "case")
+    if mount is not None:
+        _empty(mount)
+        (root / ".orchestrator").mkdir(exist_ok=True)
+        subprocess.run(["mount", "--bind", os.fspath(mount), os.fspath(root / ".orchestrator")], check=True)
+    try:
+        yield root
+    finally:
+        if mount is not None:
+            subprocess.run(["umount", os.fspath(root / ".orchestrator")], check=True)
+        shutil.rmtree(root)
+
+
+def _empty(mount: Path) -> None:
+    for entry in mount.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _small_w(root: Path) -> None:
+    w(root)
+    for name in (".workflow_feedback.jsonl.migrated", ".workflow_tool_feedback.jsonl", ".model_registry.json"):
+        (root / name).unlink()
+
+
+def test_a_kill_at_any_effect_of_a_plain_layout_is_finished_or_taken_back(
+    built: Built, fast: Path
+) -> None:
+    assert _sweep(built(plain), fast) > 40
+
+
+def test_a_kill_at_any_effect_of_w_is_finished_or_taken_back(
+    built: Built, fast: Path
+) -> None:
+    assert _sweep(built(_small_w), fast, every=4) > 20
+
+
+def test_a_kill_at_any_effect_inside_an_old_directory_of_the_same_name_is_finished_or_taken_back(
+    built: Built, fast: Path
+) -> None:
+    assert _sweep(built(w_inside), fast, every=4) > 10
+
+
+def test_a_kill_at_any_effect_across_file_systems_is_finished_or_taken_back(
+    built: Built, fast: Path, other_file_system: Path
+) -> None:
+    def with_place(root: Path) -> None:
+        plain(root)
+        os.link(root / "checkpoints/run-0/cp-0.json", root / "checkpoints/same")
+        (root / "checkpoints/link").symlink_to("nowhere")
+        (root / ".orchestrator").mkdir()
+
+    assert _sweep(built(with_place), fast, every=9, mount=other_file_system) > 10
+
+
+@pytest.mark.long
+def test_every_single_effect_of_every_layout_on_both_kinds_of_file_system(
+    fast: Path, other_file_system: Path
+) -> None:
+    for number, what in enumerate((plain, w, w_inside)):
+        for mount in (None, other_file_system):
+            if mount is not None and what is w_inside:
+                continue
+            place = fast / f"{number}-{mount is None}"
+            master = place / "master"
+            master.mkdir(parents=True)
+            what(master)
+            if mount is not None:
+                (master / ".orchestrator").mkdir()
+            _sweep(master, place, mount=mount)
