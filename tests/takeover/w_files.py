@@ -1,4 +1,4 @@
-"""Writes files as workflow-orchestrator and its like left them, for tests: formats are real, contents made up."""
+"""Writes files as workflow-orchestrator and its like left them: real formats, made-up contents."""
 
 from __future__ import annotations
 
