@@ -20,15 +20,12 @@ _SAID = {
     "phase_started": EventKind.PHASE_STARTED,
     "phase_completed": EventKind.PHASE_FINISHED,
     "item_started": EventKind.STEP_STARTED,
-    "item_completed": EventKind.STEP_FINISHED,
-    "item_skipped": EventKind.STEP_FINISHED,
-    "item_failed": EventKind.STEP_FINISHED,
     "verification_passed": EventKind.CHECK_FINISHED,
     "verification_failed": EventKind.CHECK_FINISHED,
-    "workflow_started": EventKind.RUN_STARTED,
-    "workflow_completed": EventKind.RUN_FINISHED,
-    "workflow_abandoned": EventKind.RUN_FINISHED,
 }
+"""W's words for what we record too. Its beginning and end of a workflow are told in W's own words: they name
+no commit and no exit status, which readers of ours rely on."""
+_NO_AGENTS = frozenset({"", "system", "human"})
 
 
 def of_workflow(
@@ -78,7 +75,7 @@ def _ordered(told: list[tuple[datetime | None, _Told]], start: datetime) -> tupl
 def _logged(event: LegacyEvent) -> _Told:
     kind = _SAID.get(event.type)
     data: dict[str, Json] = {"earlier_kind": event.type, "text": event.message, "actor": event.actor}
-    if kind is None:
+    if kind is None or (kind is EventKind.STEP_STARTED and event.actor in _NO_AGENTS):
         return EventKind.RUN_IMPORTED, {**data, "phase": event.phase, "item": event.item}
     return kind, {**data, **_particulars(event)}
 
@@ -90,16 +87,9 @@ def _particulars(event: LegacyEvent) -> dict[str, Json]:
         case "phase":
             return {"phase_id": event.phase, "status": "in_progress" if how == "started" else how}
         case "item":
-            return {
-                "phase": event.phase,
-                "step": event.item,
-                "agent": event.actor,
-                "ending": "" if how == "started" else how,
-            }
+            return {"phase": event.phase, "step": event.item, "agent": event.actor}
         case "verification":
             return {"name": event.item, "status": how, "phase": event.phase, "detail": event.message}
-        case "workflow":
-            return {"task": event.message, "status": {"abandoned": "cancelled"}.get(how, how)}
         case _:
             return {"phase": event.phase, "item": event.item}
 

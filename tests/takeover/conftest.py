@@ -41,13 +41,15 @@ class Taker:
     def journal(self) -> Path:
         return self.paths.migrations_dir / "m-1" / "takeover.jsonl"
 
-    def take_over(self, originals: Sequence[Original], *, again: bool = False) -> TakeoverReport:
+    def take_over(
+        self, originals: Sequence[Original], *, again: bool = False, journal: Path | None = None
+    ) -> TakeoverReport:
         return take_over(
             originals,
             paths=self.paths,
             state=self.state,
             disk=self.disk,
-            journal=self.journal,
+            journal=journal or self.journal,
             base=self.base,
             branch="refs/heads/main",
             config_json=lambda: freeze(Config()),

@@ -263,7 +263,12 @@ def write_everything(place: Path) -> list[Original]:
     write_approvals(place / ".workflow_approvals.db")
     write_json(place / ".orchestrator/state.json", a_task_list())
     write_lines(place / ".orchestrator/audit.jsonl", [a_tool_use()])
-    learned = {"timestamp": CREATED, "workflow_id": WORKFLOW, "task": "x", "learnings": "Tests come first"}
+    learned: dict[str, object] = {
+        "timestamp": CREATED,
+        "workflow_id": WORKFLOW,
+        "task": "x",
+        "learnings": "Tests come first",
+    }
     write_lines(place / ".workflow_process_feedback.jsonl", [learned])
     (place / ".orchestrator.yaml").write_text(
         'test_command: "pytest -q"\nbuild_command: "make | tee log"\nodd: 1\n'
