@@ -7,13 +7,12 @@ counted.
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.errors import Failed, Locked
+from orchestrator.errors import DiskFailed, Failed
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate.sqlite import consistent_copy, is_database
 from orchestrator.takeover import fields
@@ -41,25 +40,29 @@ class LegacyApproval:
     reason: str
 
 
-def read_approvals(path: Path, disk: Disk) -> tuple[LegacyApproval, ...]:
+def read_approvals(path: Path, disk: Disk, scratch: Path) -> tuple[LegacyApproval, ...]:
     """Returns the requests in a database, oldest first, at most 1,000; the file is not touched.
 
+    The copy that is read lies in `scratch`, an existing directory, until the next one takes its place.
+
     Raises:
-        Unusable: it is no database, larger than 256 MiB, damaged, in use, or has no such table.
+        Unusable: it is no database, larger than 256 MiB, damaged, or has no such table.
+        DiskFailed: the copy cannot be made.
     """
     if not is_database(str(path)):
         raise Unusable("is no SQLite database")
     if path.stat().st_size > MAX_BYTES:
         raise Unusable(f"is larger than {MAX_BYTES:,} bytes")
-    with tempfile.TemporaryDirectory(prefix="orchestrator-approvals-") as scratch:
-        copy = Path(scratch) / "approvals.db"
-        try:
-            consistent_copy(path, copy, disk, Path(scratch))
-            return _read(copy)
-        except (Failed, Locked) as error:
-            raise Unusable(f"cannot be read: {error.message}") from error
-        except sqlite3.Error as error:
-            raise Unusable(f"cannot be read as a list of approvals: {error}") from error
+    copy = scratch / "approvals.db"
+    try:
+        consistent_copy(path, copy, disk, scratch)
+        return _read(copy)
+    except DiskFailed:
+        raise  # says nothing about the database: the next call may read it
+    except Failed as error:
+        raise Unusable(f"cannot be read: {error.message}") from error
+    except sqlite3.Error as error:
+        raise Unusable(f"cannot be read as a list of approvals: {error}") from error
 
 
 def _read(copy: Path) -> tuple[LegacyApproval, ...]:

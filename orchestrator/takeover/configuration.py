@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +34,11 @@ class Translation:
     problems: tuple[Problem, ...]
 
 
-def translate(originals: Iterable[Original]) -> Translation:
-    """Returns the old configuration as text that loads without a problem; changes nothing.
+def translate(originals: Iterable[Original], scratch: Path) -> Translation:
+    """Returns the old configuration as text that loads without a problem.
 
-    The same originals give the same text. What would not load is not returned, but told as a problem.
+    The loader tries it in `scratch`, an existing directory that nobody else uses. The same originals give the
+    same text. What would not load is not returned, but told as a problem.
     """
     settings: Settings = {}
     used: list[str] = []
@@ -57,7 +57,7 @@ def translate(originals: Iterable[Original]) -> Translation:
         used.append(source)
         unknown += keys.unknown()
     text = _render(settings, used, unknown) if settings else ""
-    complaints = [Problem(names.PROPOSED_CONFIG, sentence) for sentence in _complaints(text)]
+    complaints = [Problem(names.PROPOSED_CONFIG, sentence) for sentence in _complaints(text, scratch)]
     return Translation("" if complaints else text, tuple(used), tuple(unknown), (*problems, *complaints))
 
 
@@ -139,19 +139,17 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Quoting.add_representer(str, _text)
 
 
-def _complaints(text: str) -> tuple[str, ...]:
+def _complaints(text: str, scratch: Path) -> tuple[str, ...]:
     """Returns what the loader says against the text, read alone, without the machine's and user's layers."""
     if not text:
         return ()
-    with tempfile.TemporaryDirectory(prefix="orchestrator-config-") as scratch:
-        root = Path(scratch)
-        (root / names.DIRECTORY).mkdir()
-        (root / names.DIRECTORY / names.CONFIG).write_text(text, encoding="utf-8")
-        nowhere = root / "nowhere"
-        try:
-            load(repository=root, state_root=root, environment={}, system_file=nowhere, user_file=nowhere)
-        except ConfigInvalid as error:
-            return error.problems
-        except OrchestratorError as error:
-            return (error.message,)
+    directory, nowhere = scratch / names.DIRECTORY, scratch / "nowhere"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    (directory / names.CONFIG).write_text(text, encoding="utf-8")
+    try:
+        load(repository=scratch, state_root=scratch, environment={}, system_file=nowhere, user_file=nowhere)
+    except ConfigInvalid as error:
+        return error.problems
+    except OrchestratorError as error:
+        return (error.message,)
     return ()

@@ -27,6 +27,14 @@ _READ = frozenset({"state", "log", "checkpoint", "feedback", "database", "debris
 _ENDINGS = (".json", ".jsonl", ".bak", ".migrated", ".db")
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Where private copies of databases are made: an existing directory that nobody else uses."""
+
+    disk: Disk
+    scratch: Path
+
+
 @dataclass(slots=True)
 class Gathered:
     """What was found, by the earlier workflow id; `skipped` names originals that hold nothing of it."""
@@ -57,18 +65,20 @@ class Gathered:
 
 
 def gather(
-    originals: Iterable[Original], disk: Disk | None, *, log_bytes: int = reading.MAX_LINES_BYTES
+    originals: Iterable[Original], copies: Copies | None = None, *, log_bytes: int = reading.MAX_LINES_BYTES
 ) -> Gathered:
-    """Returns what the originals say; nothing is changed and nothing is raised for what they hold.
+    """Returns what the originals say; they are not changed, and nothing is raised for what they hold.
 
-    Without a disk databases are left alone (reading one needs a private copy). Of each log the last
-    `log_bytes` are read.
+    Without a place for copies databases are left alone. Of each log the last `log_bytes` are read.
+
+    Raises:
+        DiskFailed: a copy cannot be made.
     """
     gathered = Gathered(log_bytes)
     for original in originals:
         if original.kind not in _READ or original.source.endswith(COMPANIONS):
             continue
-        if not any([_take(gathered, source, path, disk) for source, path in _files(original, gathered)]):
+        if not any([_take(gathered, source, path, copies) for source, path in _files(original, gathered)]):
             gathered.skipped.append(Problem(original.source, "holds nothing that becomes a run; it is kept"))
     return gathered
 
@@ -94,11 +104,11 @@ def _files(original: Original, gathered: Gathered) -> Iterator[tuple[str, Path]]
             yield f"{original.source}/{path.relative_to(original.path).as_posix()}", path
 
 
-def _take(gathered: Gathered, source: str, path: Path, disk: Disk | None) -> bool:
+def _take(gathered: Gathered, source: str, path: Path, copies: Copies | None) -> bool:
     """Reads one file; returns whether something of it is used, or a problem tells why it is not."""
     try:
         if path.suffix == ".db":
-            return _take_database(gathered, path, disk)
+            return _take_database(gathered, path, copies)
         if ".jsonl" in path.name:
             return _take_lines(gathered, source, path)
         return _take_object(gathered, source, reading.read_object(path))
@@ -107,12 +117,12 @@ def _take(gathered: Gathered, source: str, path: Path, disk: Disk | None) -> boo
         return True
 
 
-def _take_database(gathered: Gathered, path: Path, disk: Disk | None) -> bool:
-    if disk is None:
+def _take_database(gathered: Gathered, path: Path, copies: Copies | None) -> bool:
+    if copies is None:
         return False
     from orchestrator.takeover.approvals import read_approvals  # SQLite, which dual reading does not need
 
-    gathered.approvals += read_approvals(path, disk)
+    gathered.approvals += read_approvals(path, copies.disk, copies.scratch)
     return True
 
 

@@ -82,7 +82,7 @@ def legacy_report(root: Path, run_id: str) -> LegacyReport:
 
 
 def _gathered(root: Path) -> Gathered:
-    return gather(_originals(root), None, log_bytes=_LOG_BYTES)
+    return gather(_originals(root), log_bytes=_LOG_BYTES)
 
 
 def _originals(root: Path) -> list[Original]:

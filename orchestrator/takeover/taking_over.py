@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from orchestrator.config.frozen import thaw
 from orchestrator.errors import Refused, StateDamaged
 from orchestrator.fs.disk import Disk
+from orchestrator.fs.lock import FileLock
 from orchestrator.model.event import EventKind, PastEvent
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.paths import OrchestratorPaths
@@ -20,12 +22,15 @@ from orchestrator.state.document import RunDocument
 from orchestrator.state.manager import StateManager
 from orchestrator.takeover import configuration, past, task_run, translation
 from orchestrator.takeover.approvals import LegacyApproval
-from orchestrator.takeover.gathering import Gathered, gather
-from orchestrator.takeover.journal import Journal
+from orchestrator.takeover.gathering import Copies, Gathered, gather
+from orchestrator.takeover.journal import Journal, Record
 from orchestrator.takeover.original import Original, Problem, UnknownKey
 from orchestrator.takeover.tasks import TaskList
 from orchestrator.takeover.translation import Ground
 from orchestrator.takeover.workflow import Standing, Workflow
+
+LOCK = "takeover.lock"
+"""Its name in `locks/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +88,34 @@ def take_over(
 
     Raises:
         Refused: `takeover-journal-damaged`.
-        DiskFailed, Locked, StateLost: what was reached stays; call again.
+        Locked: another takeover is at work, or another process keeps writing to the database.
+        DiskFailed, StateLost: what was reached stays; call again.
     """
-    book = Journal(journal, disk)
-    report = _take_configuration(originals, paths, disk, book)
-    if book.is_done("runs") and not again:
-        return report
-    if state is None:
-        return replace(report, deferred="The database cannot be read yet.")
-    gathered = gather(originals, disk)
+    lock = FileLock(paths.locks_dir / LOCK, what="The takeover", command="orchestrator migrate")
+    lock.acquire()
+    try:
+        with _scratch(paths, disk) as copies:
+            book = Journal(journal, disk)
+            report = _take_configuration(originals, paths, copies, book)
+            if book.is_done("runs") and not again:
+                return report
+            if state is None:
+                return replace(report, deferred="The database cannot be read yet.")
+            gathered = gather(originals, copies)
+            ground = _ground(paths, base, branch, config_json(), workflow_yaml())
+            return _take_runs(state, gathered, ground, report, book)
+    finally:
+        lock.release()
+
+
+def _take_runs(
+    state: StateManager, gathered: Gathered, ground: Ground, report: TakeoverReport, book: Journal
+) -> TakeoverReport:
     report = replace(
         report,
         skipped=(*report.skipped, *gathered.skipped),
         problems=(*report.problems, *gathered.problems),
     )
-    ground = _ground(paths, base, branch, config_json(), workflow_yaml())
     try:
         report = _import(state, gathered, ground, report)
     except StateDamaged as error:
@@ -105,6 +123,18 @@ def take_over(
     if not book.is_done("runs"):
         book.append("runs", "done")
     return report
+
+
+@contextmanager
+def _scratch(paths: OrchestratorPaths, disk: Disk) -> Iterator[Copies]:
+    """Yields an empty directory for copies, removed at the end; what a kill leaves the next call removes."""
+    scratch = paths.tmp_dir / "takeover"
+    disk.remove_tree(scratch)
+    disk.make_dir(scratch)
+    try:
+        yield Copies(disk, scratch)
+    finally:
+        disk.remove_tree(scratch)
 
 
 def take_back(journal: Path, *, paths: OrchestratorPaths, disk: Disk) -> tuple[Problem, ...]:
@@ -132,9 +162,9 @@ def take_back(journal: Path, *, paths: OrchestratorPaths, disk: Disk) -> tuple[P
 
 
 def _take_configuration(
-    originals: Iterable[Original], paths: OrchestratorPaths, disk: Disk, book: Journal
+    originals: Iterable[Original], paths: OrchestratorPaths, copies: Copies, book: Journal
 ) -> TakeoverReport:
-    made = configuration.translate(originals)
+    made = configuration.translate(originals, copies.scratch)
     report = TakeoverReport(unknown_keys=made.unknown, problems=made.problems)
     last = book.last("config")
     if last is not None and last.state == "done":
@@ -142,22 +172,28 @@ def _take_configuration(
     if not made.text:
         book.append("config", "done")
         return report
-    data = made.text.encode()
-    digest = hashlib.sha256(data).hexdigest()
-    chosen = paths.base_dir / last.target if last and last.target else configuration.target(paths)
-    if os.path.lexists(chosen) and _digest(chosen) != digest:
-        if chosen == paths.config_file:  # somebody wrote one between our intention and the effect
-            chosen = paths.proposed_config_file
-        if os.path.lexists(chosen) and _digest(chosen) != digest:
-            taken = Problem(_relative(paths, chosen), "is there already with other contents; it was kept")
-            book.append("config", "done")
-            return replace(report, problems=(*report.problems, taken))
+    digest = hashlib.sha256(made.text.encode()).hexdigest()
+    chosen = _free_place(paths, last, digest)
+    if chosen is None:
+        book.append("config", "done")
+        there = _relative(paths, paths.proposed_config_file)
+        taken = Problem(there, "is there already with other contents; it was kept")
+        return replace(report, problems=(*report.problems, taken))
     target = _relative(paths, chosen)
     book.append("config", "intended", target=target, sha256=digest)
     if _digest(chosen) != digest:
-        disk.write(chosen, data)
+        copies.disk.write(chosen, made.text.encode())
     book.append("config", "done", target=target, sha256=digest)
     return replace(report, config=chosen)
+
+
+def _free_place(paths: OrchestratorPaths, last: Record | None, digest: str) -> Path | None:
+    """Returns where the text goes: where an earlier call meant it to, unless something else stands there."""
+    intended = paths.base_dir / last.target if last and last.target else configuration.target(paths)
+    for place in dict.fromkeys((intended, paths.proposed_config_file)):
+        if not os.path.lexists(place) or _digest(place) == digest:
+            return place
+    return None
 
 
 def _relative(paths: OrchestratorPaths, path: Path) -> str:

@@ -188,7 +188,7 @@ def test_a_link_in_the_place_of_a_configuration_is_not_followed(tmp_path: Path) 
     (tmp_path / ".orchestrator.yaml").symlink_to(tmp_path / "secret")
 
     made = configuration.translate(
-        [Original("w", "config", ".orchestrator.yaml", tmp_path / ".orchestrator.yaml")]
+        [Original("w", "config", ".orchestrator.yaml", tmp_path / ".orchestrator.yaml")], tmp_path
     )
 
     assert made.text == ""
@@ -198,7 +198,7 @@ def test_a_link_in_the_place_of_a_configuration_is_not_followed(tmp_path: Path) 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(command=st.text(max_size=40), name=st.text(max_size=12), other=SCALARS)
 def test_whatever_a_value_is_the_text_loads_or_is_not_written(
     tmp_path_factory: pytest.TempPathFactory, command: str, name: str, other: object
@@ -228,7 +228,9 @@ def translated(place: Path, texts: dict[str, str]) -> Translation:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         found.append(Original("w", "config", source, path))
-    return configuration.translate(found)
+    scratch = place / "scratch"
+    scratch.mkdir()
+    return configuration.translate(found, scratch)
 
 
 def loaded(place: Path, made: Translation) -> LoadedConfig:

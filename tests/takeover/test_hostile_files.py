@@ -51,13 +51,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taker]:
     taker.known().close()
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.fixture
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scratch")
+
+
+@settings(max_examples=70, deadline=None)
 @given(document=ANY_JSON)
 def test_any_json_as_state_is_taken_over_whole_or_told(shared: Taker, document: object) -> None:
     take_and_check(shared, document)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(
     replaced=st.dictionaries(st.sampled_from(sorted(w_files.a_state())), ANY_JSON, min_size=1, max_size=4),
     phase=ANY_JSON,
@@ -75,7 +80,7 @@ def test_a_state_with_any_part_replaced_is_taken_over_whole_or_told(
     take_and_check(shared, {**document, **replaced})
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     lines=st.lists(
         st.one_of(ANY_JSON, st.dictionaries(st.sampled_from(sorted(w_files.an_event("a", "b"))), SCALARS))
@@ -148,39 +153,41 @@ def test_of_a_log_that_is_too_long_the_newest_lines_are_read(tmp_path: Path) -> 
         " id decided_at, id decision_reason FROM n WHERE id < 0",
     ],
 )
-def test_a_database_of_another_shape_or_without_end_is_given_up(tmp_path: Path, script: str) -> None:
+def test_a_database_of_another_shape_or_without_end_is_given_up(
+    tmp_path: Path, scratch: Path, script: str
+) -> None:
     path = tmp_path / "approvals.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script)
 
     with pytest.raises(Unusable):
-        read_approvals(path, Disk())
+        read_approvals(path, Disk(), scratch)
 
 
-def test_a_damaged_database_is_given_up(tmp_path: Path) -> None:
+def test_a_damaged_database_is_given_up(tmp_path: Path, scratch: Path) -> None:
     path = w_files.write_approvals(tmp_path / "approvals.db")
     data = path.read_bytes()
     path.write_bytes(data[:100] + b"\xff" * (len(data) - 100))
 
     with pytest.raises(Unusable):
-        read_approvals(path, Disk())
+        read_approvals(path, Disk(), scratch)
 
 
-def test_reading_approvals_leaves_database_and_directory_as_they_were(tmp_path: Path) -> None:
+def test_reading_approvals_leaves_database_and_directory_as_they_were(tmp_path: Path, scratch: Path) -> None:
     path = w_files.write_approvals(tmp_path / "approvals.db")
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
 
-    found = read_approvals(path, Disk())
+    found = read_approvals(path, Disk(), scratch)
 
     assert len(found) == 3
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
 
-def test_rows_of_any_type_are_read(tmp_path: Path) -> None:
+def test_rows_of_any_type_are_read(tmp_path: Path, scratch: Path) -> None:
     row = (b"\xff\x00", 1, 2.5, "x" * 5_000, "\x1b[2J", None, b"pending", "never", None, b"", "")
     path = w_files.write_approvals(tmp_path / "approvals.db", [row])
 
-    [found] = read_approvals(path, Disk())
+    [found] = read_approvals(path, Disk(), scratch)
 
     assert "\x1b" not in found.risk
     assert len(found.operation) <= 1_000

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from orchestrator.engine.report import build_report, render_markdown
-from orchestrator.errors import DiskFailed, Refused
+from orchestrator.errors import DiskFailed, Locked, Refused
 from orchestrator.fs.effects import observe
+from orchestrator.fs.lock import FileLock
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import RunId
 from orchestrator.model.json import JsonObject
 from orchestrator.model.record import InterventionStatus
 from orchestrator.model.run import ExecutionStatus, Outcome, PhaseStatus, RunStatus
-from orchestrator.takeover.taking_over import take_back
+from orchestrator.state.manager import StateManager
+from orchestrator.takeover.original import Original
+from orchestrator.takeover.taking_over import LOCK, take_back
 from orchestrator.takeover.translation import NO_BASE, WAITING_FOR
 from tests.takeover import w_files
 from tests.takeover.conftest import BASE, Taker, new_taker
@@ -252,6 +257,37 @@ def test_a_stop_at_every_durable_effect_is_repaired_by_the_next_call(tmp_path: P
         taker.known().close()
 
 
+def test_a_kill_leaves_what_the_next_call_finishes_and_nothing_else(tmp_path: Path) -> None:
+    stop = 0
+    while True:
+        stop += 3
+        taker = new_taker(tmp_path / str(stop))
+        originals = w_files.write_everything(taker.place)
+        taker.known().close()
+        was_killed = killed_at(stop, taker, originals)
+        taker.state = StateManager.open(taker.paths)
+
+        taker.take_over(originals)
+
+        assert RUN in [run.id for run in taker.known().list_runs()]
+        assert taker.known().verify_chain() is None
+        assert list(taker.paths.tmp_dir.iterdir()) == []
+        taker.known().close()
+        if not was_killed:
+            break
+    assert stop > 6
+
+
+def test_two_takeovers_at_once_do_not_mix(taker: Taker) -> None:
+    lock = FileLock(taker.paths.locks_dir / LOCK, what="The takeover", command="test")
+    lock.acquire()
+
+    with pytest.raises(Locked):
+        taker.take_over(w_files.write_everything(taker.place))
+
+    lock.release()
+
+
 def test_a_full_disk_leaves_what_the_next_call_finishes(tmp_path: Path) -> None:
     taker = new_taker(tmp_path / "checkout")
     originals = w_files.write_everything(taker.place)
@@ -266,6 +302,20 @@ def test_a_full_disk_leaves_what_the_next_call_finishes(tmp_path: Path) -> None:
 
     assert RUN in report.imported
     taker.known().close()
+
+
+def test_a_full_disk_while_a_database_is_copied_loses_no_approval(taker: Taker) -> None:
+    originals = w_files.write_everything(taker.place)
+
+    def full(effect: str) -> None:
+        if effect.startswith("copy"):
+            raise DiskFailed(path="x", reason="no space left on device", code="disk-full")
+
+    with pytest.raises(DiskFailed), observe(full):
+        taker.take_over(originals)
+    taker.take_over(originals)
+
+    assert len([one for one in taker.known().get_interventions(RUN) if "asked:" in one.reason]) == 3
 
 
 def test_a_torn_last_line_of_the_journal_counts_as_never_written(taker: Taker) -> None:
@@ -312,6 +362,33 @@ def cut_at(stop: int) -> Callable[[str], None]:
         seen[0] += 1
         if seen[0] == stop:
             raise PowerCut(effect)
+
+    return observer
+
+
+def killed_at(stop: int, taker: Taker, originals: list[Original]) -> bool:
+    """Takes over in a child that dies by SIGKILL just before an effect; returns whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        try:
+            taker.state = StateManager.open(taker.paths)
+            with observe(dying_at(stop)):
+                taker.take_over(originals)
+        except BaseException:
+            os._exit(70)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL)
+    return os.WIFSIGNALED(status)
+
+
+def dying_at(stop: int) -> Callable[[str], None]:
+    seen = [0]
+
+    def observer(effect: str) -> None:
+        seen[0] += 1
+        if seen[0] == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     return observer
 
