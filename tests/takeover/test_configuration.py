@@ -155,6 +155,17 @@ def test_a_workflow_yaml_that_is_there_is_left_alone_and_a_proposal_put_beside_i
     assert "pytest" in taker.paths.proposed_config_file.read_text()
 
 
+def test_a_translation_that_the_user_edited_is_not_proposed_again(taker: Taker) -> None:
+    originals = old_config(taker)
+    taker.take_over(originals)
+    taker.paths.config_file.write_text("version: 1\n")
+
+    taker.take_over(originals, again=True)
+
+    assert taker.paths.config_file.read_text() == "version: 1\n"
+    assert not taker.paths.proposed_config_file.exists()
+
+
 def test_one_in_the_root_counts_unless_it_is_a_workflow_of_ws(taker: Taker) -> None:
     root = taker.root / "workflow.yaml"
     root.write_text("version: 1\n")
