@@ -92,20 +92,16 @@ def take_over(
         DiskFailed, StateLost: what was reached stays; call again.
     """
     lock = FileLock(paths.locks_dir / LOCK, what="The takeover", command="orchestrator migrate")
-    lock.acquire()
-    try:
-        with _scratch(paths, disk) as copies:
-            book = Journal(journal, disk)
-            report = _take_configuration(originals, paths, copies, book)
-            if book.is_done("runs") and not again:
-                return report
-            if state is None:
-                return replace(report, deferred="The database cannot be read yet.")
-            gathered = gather(originals, copies)
-            ground = _ground(paths, base, branch, config_json(), workflow_yaml())
-            return _take_runs(state, gathered, ground, report, book)
-    finally:
-        lock.release()
+    with lock, _scratch(paths, disk) as copies:
+        book = Journal(journal, disk)
+        report = _take_configuration(originals, paths, copies, book)
+        if book.is_done("runs") and not again:
+            return report
+        if state is None:
+            return replace(report, deferred="The database cannot be read yet.")
+        gathered = gather(originals, copies)
+        ground = _ground(paths, base, branch, config_json(), workflow_yaml())
+        return _take_runs(state, gathered, ground, report, book)
 
 
 def _take_runs(
