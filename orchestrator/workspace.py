@@ -113,7 +113,7 @@ def open_workspace(
     layout = require_ours(paths)
     loaded = load(
         repository=Path(located.checkout),
-        state_root=paths.orchestrator_dir,
+        state_root=Path(located.home),
         environment=environment,
         flags=flags or {},
     )

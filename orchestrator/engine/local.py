@@ -13,7 +13,7 @@ from orchestrator.engine.context import EngineContext
 from orchestrator.engine.keeping import save_lost_work
 from orchestrator.engine.stepping import run_step
 from orchestrator.engine.work import Work, load_state, open_work
-from orchestrator.errors import StateLost
+from orchestrator.errors import NotTrusted, StateLost
 from orchestrator.fs.lock import FileLock
 from orchestrator.fs.probe import Holder, probe
 from orchestrator.model.event import EventKind
@@ -36,8 +36,11 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
 
     Raises:
         Locked: another process works on this run.
+        NotTrusted: what the repository supplies would run, and nobody has approved it.
         StateLost: `.orchestrator/` was removed meanwhile; the last checkpoint was written to the refs.
     """
+    if not context.repository.trusted:
+        raise NotTrusted(())
     lock = FileLock(
         context.paths.run_lock(run_id), what=f"run {run_id}", command=f"orchestrator run {run_id}"
     )

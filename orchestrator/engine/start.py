@@ -10,7 +10,7 @@ from orchestrator.config.schema import Config, Thresholds
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.verification import check_lines
 from orchestrator.engine.workflow import PlannedStep, planned_steps
-from orchestrator.errors import Refused
+from orchestrator.errors import NotTrusted, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
 from orchestrator.model.plan import Plan, single_phase
@@ -68,10 +68,13 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
     """Returns what a run would do; changes nothing.
 
     Raises:
-        Refused: the task, the base, an agent, the identity, the run id, the branch, the trust or the state
-            of the checkout does not allow it.
+        Refused: the task, the base, an agent, the identity, the run id, the branch or the state of the
+            checkout does not allow it.
+        NotTrusted: what the repository supplies would run, and nobody has approved it.
     """
     _check_task(request.task)
+    if not request.trusted:
+        raise NotTrusted(())
     _check_place(context)
     steps = planned_steps(request.config, request.options)
     agents = tuple(_previewed(context, request, step) for step in steps)

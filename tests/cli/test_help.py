@@ -121,7 +121,7 @@ def test_status_imports_nothing_dear(project: Path, call: Call, flags: list[str]
     [
         (["config", "validate"], {"git", "sqlite3", "structlog", "rich"}),
         (["config", "schema"], {"git", "sqlite3", "structlog", "rich", "yaml"}),
-        (["agents"], {"git", "sqlite3", "structlog", "rich"}),
+        (["agents"], {"git", "structlog", "rich"}),
         (["trust", "--show"], {"structlog", "rich"}),
         (["log", "a"], {"structlog", "rich"}),
         (["diff", "a"], {"structlog", "rich"}),
