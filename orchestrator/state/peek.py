@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     class RunGlance(TypedDict):
         """A run as `status` shows it; times are ISO 8601 UTC.
 
-        `agent` took the last step, `verdict` is the last decision about an attempt, `outcome` what was proved.
+        `agent` took the last step, `verdict` is the last decision, `outcome` what was proved.
         """
 
         id: str
