@@ -23,9 +23,10 @@ from orchestrator.repo.git import Git, split
 from orchestrator.repo.scratch import Scratch
 from orchestrator.repo.special import special_files
 
-# Only what is not an ordinary tracked file: another tag than H, or a gitlink.
-_ENTRY = re.compile(rb"(?:\A|\0)(?!H 1[02]0)(.) (\d{6}) ([0-9a-f]+) (\d)\t([^\0]*)", re.DOTALL)
+_ORDINARY = (b"H 100", b"H 120")
+_ENTRY = re.compile(rb"(.) (\d{6}) ([0-9a-f]+) (\d)\t(.*)", re.DOTALL)
 _MODULE_PATH = re.compile(rb"^\s*path\s*=\s*(.*?)\s*$", re.MULTILINE)
+_NO_SUBMODULES = (("diff.ignoreSubmodules", "all"),)
 _DEEPEST = 16
 _LARGEST_INDEX_BYTES = 4 << 30
 
@@ -262,7 +263,7 @@ class _Level:
         if not self.original.exists():
             return ()
         done = self._original().run("ls-files", "-v", "-s", "-z", ok=None if self.afresh else (0,))
-        return tuple(_Entry(*found) for found in _ENTRY.findall(done.stdout))
+        return _unusual(done.stdout)
 
     def _original(self) -> Git:
         return replace(self.git, index=self.original)
@@ -288,9 +289,9 @@ class _Level:
         if not self.warned and not any(entry.mode == b"160000" for entry in self.entries):
             return {}, ()  # git warns of every nested repository it adds
         links = {
-            found[4]: found[2]
-            for found in _ENTRY.findall(self._run("ls-files", "-v", "-s", "-z").stdout)
-            if found[1] == b"160000"
+            entry.path: entry.oid
+            for entry in _unusual(self._run("ls-files", "-v", "-s", "-z").stdout)
+            if entry.mode == b"160000"
         }
         empty = []
         if self.failed:
@@ -345,9 +346,10 @@ class _Level:
         """
         missing: list[bytes] = []
         if self.base is not None:
-            listed = split(
-                self._run("diff-tree", "-r", "-z", "--name-status", "--no-renames", self.base, tree).stdout
-            )
+            words = ("diff-tree", "-r", "-z", "--name-status", "--no-renames", self.base, tree)
+            # It needs no index but would read the whole of ours.
+            indexless = replace(self.git, index=self.index.with_name("no-index"))
+            listed = split(indexless.run(*words, settings=_NO_SUBMODULES).stdout)
             changes = tuple(zip(listed[::2], listed[1::2], strict=True))
             missing = _present(self.git.directory, [path for kind, path in changes if kind == b"D"])
             self._report_special([path for _, path in changes])
@@ -428,7 +430,13 @@ class _Level:
         self._run("update-index", "-z", "--index-info", input=b"\0".join(lines) + b"\0")
 
     def _run(self, *words: str | bytes, input: bytes = b"", ok: Sequence[int] = (0,)) -> Captured:
-        return self.git.run(*words, input=input, ok=ok, settings=(("diff.ignoreSubmodules", "all"),))
+        return self.git.run(*words, input=input, ok=ok, settings=_NO_SUBMODULES)
+
+
+def _unusual(listing: bytes) -> tuple[_Entry, ...]:
+    """Returns what `ls-files -v -s -z` lists except ordinary tracked files: gitlinks, and any tag but H."""
+    items = [item for item in split(listing) if not item.startswith(_ORDINARY)]
+    return tuple(_Entry(*found.groups()) for item in items if (found := _ENTRY.fullmatch(item)))
 
 
 def shown(path: bytes | Path) -> str:
