@@ -18,14 +18,22 @@ from orchestrator.model.record import Checkpoint
 from orchestrator.model.run import Execution, RunStatus
 from orchestrator.repo import removal
 from orchestrator.repo.stacking import fill, is_usable
+from orchestrator.repo.survival import mend_after_restart, note_boot
 from orchestrator.repo.trees import IsolatedTree
 from orchestrator.verify.bring import files_to_bring
 
 
 def open_tree(work: Work) -> IsolatedTree:
-    """Returns the run's tree, made anew from its last checkpoint when it, or its repository, is gone."""
+    """Returns the run's tree, made anew from its last checkpoint when it or its repository is gone.
+
+    What stands there then is checkpointed first, and what a power cut emptied is restored. A kill leaves
+    a tree or none; the next call goes on.
+    """
     existing = existing_tree(work)
     if existing is not None and is_usable(existing):
+        mended = mend_after_restart(existing)
+        if mended:
+            work.note(f"A power cut had emptied {len(mended)} files of the tree; they were restored.")
         return existing
     if existing is not None:
         remove_tree(work, "its repository was broken")
@@ -34,6 +42,7 @@ def open_tree(work: Work) -> IsolatedTree:
     newest = latest_checkpoint(work)
     if newest is not None:
         fill(tree, newest.tree)
+    note_boot(tree)
     return tree
 
 
@@ -58,8 +67,8 @@ def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> N
 
 def latest_checkpoint(work: Work) -> Checkpoint | None:
     """Returns the newest checkpoint that the refs hold, None when there is none yet."""
-    newest = work.context.checkpoints.list_checkpoints(work.run_id)
-    return newest[0] if newest else None
+    kept = work.context.checkpoints.list_checkpoints(work.run_id)
+    return kept[0] if kept else None
 
 
 def keep(work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None = None) -> Checkpoint:

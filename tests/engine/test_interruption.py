@@ -317,3 +317,32 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_files_that_a_power_cut_emptied_are_restored_and_those_the_agent_emptied_are_not(
+    scene: Scene, git: GitCall, restarted: bool
+) -> None:
+    agent = scene.program("agent", BEGIN_THEN_SLEEP)
+    run_id = scene.start(command=agent)
+    tree = scene.root / ".orchestrator" / "worktrees" / run_id / "main"
+    scene.work(run_id, stop=(tree / ".git" / "begun").exists)
+    written = (tree / "app.py").stat().st_mtime_ns
+    (tree / "app.py").write_bytes(b"")
+    os.utime(tree / "app.py", ns=(written, written))
+    if restarted:
+        (tree.parent / ".main" / "boot").write_text("an earlier boot")
+
+    scene.program("agent", "open('seen', 'w').write(open('app.py').read() + '|' + open('README.md').read())")
+    done = scene.resume(run_id)
+
+    assert done.status is RunStatus.COMPLETED
+    assert git(scene.root, "show", f"orchestrator/{run_id}:seen") == ("print(1)\n|" if restarted else "|")
+
+
+BEGIN_THEN_SLEEP = """
+    import time
+    open("README.md", "w")
+    open(".git/begun", "w")
+    time.sleep(60)
+"""
