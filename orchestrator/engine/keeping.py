@@ -15,7 +15,7 @@ from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, PhaseId, RunId
 from orchestrator.model.json import JsonObject
 from orchestrator.model.record import Checkpoint
-from orchestrator.model.run import Execution, RunStatus
+from orchestrator.model.run import Execution, Run
 from orchestrator.repo import removal
 from orchestrator.repo.stacking import fill, is_usable
 from orchestrator.repo.survival import mend_after_restart, note_boot
@@ -52,8 +52,8 @@ def existing_tree(work: Work) -> IsolatedTree | None:
     return work.context.trees.open(work.run_id, TREE) if ready else None
 
 
-def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> None:
-    """Removes the run's tree behind a checkpoint that says the run's status is `status`."""
+def remove_tree(work: Work, label: str, *, ended: Run | None = None) -> None:
+    """Removes the run's tree behind a checkpoint whose document describes the run as `ended`, if given."""
     tree = existing_tree(work)
     if tree is not None:
         removal.remove_tree(
@@ -61,7 +61,7 @@ def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> N
             tree.path,
             root=work.context.trees.root,
             run_id=work.run_id,
-            checkpoint=lambda: keep(work, tree, label, status=status).commit,
+            checkpoint=lambda: keep(work, tree, label, ended=ended).commit,
         )
 
 
@@ -71,21 +71,19 @@ def latest_checkpoint(work: Work) -> Checkpoint | None:
     return kept[0] if kept else None
 
 
-def keep(work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None = None) -> Checkpoint:
+def keep(work: Work, tree: IsolatedTree, label: str, *, ended: Run | None = None) -> Checkpoint:
     """Keeps the tree and the run's state as git objects and records it; durable when it returns.
 
-    `status` is what the document says of the run instead of what is recorded, for the last checkpoint.
+    `ended` is what the document says of the run instead of what is recorded, for the last checkpoint.
     """
-    checkpoint = checkpoint_tree(work, tree, label, status=status)
+    checkpoint = checkpoint_tree(work, tree, label, ended=ended)
     record_checkpoint(work, checkpoint, label)
     return checkpoint
 
 
-def checkpoint_tree(
-    work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None = None
-) -> Checkpoint:
+def checkpoint_tree(work: Work, tree: IsolatedTree, label: str, *, ended: Run | None = None) -> Checkpoint:
     """Keeps the tree and the run's state as git objects; `record_checkpoint` is still to come."""
-    return _take(work, tree, label, document(work, status))
+    return _take(work, tree, label, document(work, ended))
 
 
 def record_checkpoint(work: Work, checkpoint: Checkpoint, label: str) -> None:
@@ -99,13 +97,10 @@ def record_checkpoint(work: Work, checkpoint: Checkpoint, label: str) -> None:
         )
 
 
-def document(work: Work, status: RunStatus | None = None) -> JsonObject:
+def document(work: Work, ended: Run | None = None) -> JsonObject:
     """Returns what `doctor --recover` needs to rebuild this run."""
-    summary = {**work.context.state.export_run_summary(work.run_id), "repo_id": work.context.repo_id}
-    run = summary["run"]
-    if status is not None and isinstance(run, dict):
-        summary["run"] = {**run, "status": status.value}
-    return summary
+    summary = work.context.state.export_run_summary(work.run_id, run=ended)
+    return {**summary, "repo_id": work.context.repo_id}
 
 
 def save_lost_work(work: Work) -> None:

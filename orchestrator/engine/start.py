@@ -75,6 +75,7 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
     _check_task(request.task)
     if not request.trusted:
         raise NotTrusted(())
+    _check_demand(request)
     _check_place(context)
     steps = planned_steps(request.config, request.options)
     agents = tuple(_previewed(context, request, step) for step in steps)
@@ -134,6 +135,15 @@ def _check_task(task: str) -> None:
             f"The task is longer than {MAX_TASK_CHARACTERS:,} characters or holds a NUL.",
             code="task-invalid",
             hint="Put long material into a file of the repository and name it in the task.",
+        )
+
+
+def _check_demand(request: RunRequest) -> None:
+    if request.options.require_clean and not check_lines(request.config):
+        raise Refused(
+            "--require-clean demands clean checks, and no check is configured.",
+            code="no-checks",
+            hint="Configure some under `verify:` in .orchestrator/workflow.yaml",
         )
 
 
