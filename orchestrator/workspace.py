@@ -32,7 +32,7 @@ from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
-from orchestrator.state.layout import Layout, require_ours
+from orchestrator.state.layout import Layout, make_directories, require_ours
 from orchestrator.state.manager import StateManager
 from orchestrator.state.place import notice_place
 
@@ -136,6 +136,7 @@ def open_workspace(
         repo_id=layout.repo_id,
     )
     if writes:
+        make_directories(paths, disk)
         for directory in (paths.orchestrator_dir, paths.locks_dir, paths.checkpoints_dir):
             disk.sweep_temp(directory)
         notices += notice_place(paths, disk, repository.git_dir_identity)

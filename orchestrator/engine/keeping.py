@@ -17,6 +17,7 @@ from orchestrator.model.json import JsonObject
 from orchestrator.model.record import Checkpoint
 from orchestrator.model.run import Execution, Run
 from orchestrator.repo import removal
+from orchestrator.repo.durable import sync_paths
 from orchestrator.repo.stacking import fill, is_usable
 from orchestrator.repo.survival import mend_after_restart, note_boot
 from orchestrator.repo.trees import IsolatedTree
@@ -37,6 +38,10 @@ def open_tree(work: Work) -> IsolatedTree:
         return existing
     if existing is not None:
         remove_tree(work, "its repository was broken")
+    return _make_tree(work)
+
+
+def _make_tree(work: Work) -> IsolatedTree:
     metadata = work.run.metadata
     tree = work.context.trees.create(work.run_id, TREE, metadata.progress.result or metadata.origin.base)
     newest = latest_checkpoint(work)
@@ -47,9 +52,41 @@ def open_tree(work: Work) -> IsolatedTree:
 
 
 def existing_tree(work: Work) -> IsolatedTree | None:
-    """Returns the run's tree as it stands, None when it was never made or is gone."""
+    """Returns the run's tree as it stands, None when it was never made or is gone.
+
+    One that the machine's restart may have damaged is made anew first, from a checkpoint taken of it now.
+    """
     ready = any(tree.name == TREE for tree in work.context.trees.list(work.run_id))
-    return work.context.trees.open(work.run_id, TREE) if ready else None
+    if not ready:
+        return None
+    tree = work.context.trees.open(work.run_id, TREE)
+    return tree if work.context.trees.is_of_this_boot(tree) else _after_restart(work, tree)
+
+
+def _after_restart(work: Work, tree: IsolatedTree) -> IsolatedTree:
+    """Makes a tree anew after the machine was restarted under it; what is kept nowhere else is kept first.
+
+    Its git directory is not durable and may be damaged in any way, so a checkpoint of the files is what goes
+    on. A kill leaves the old tree, or none and the checkpoint, from which it is made when it is needed.
+    """
+    newest = latest_checkpoint(work)
+    known = newest.tree if newest is not None else work.context.repository.tree_of(tree.base)
+    emptied = work.context.trees.put_back_emptied(tree, known)
+    label = "found after the machine was restarted"
+    checkpoint = keep(work, tree, label)
+    removal.remove_tree(
+        work.context.repository,
+        tree.path,
+        root=work.context.trees.root,
+        run_id=work.run_id,
+        checkpoint=lambda: checkpoint.commit,
+    )
+    work.note(
+        f"The machine was restarted: the tree is made anew from the checkpoint {checkpoint.commit[:12]}."
+    )
+    if emptied:
+        work.note(f"The restart had emptied {len(emptied)} files, {emptied[0]} for one; they are back.")
+    return _make_tree(work)
 
 
 def remove_tree(work: Work, label: str, *, ended: Run | None = None) -> None:
@@ -128,9 +165,10 @@ def tree_before(work: Work, execution: Execution) -> ObjectId:
 def keep_artifact(
     context: EngineContext, run_id: RunId, path: Path, phase_id: PhaseId | None, kind: str
 ) -> None:
-    """Records a file under `artifacts/` with its size and hash; a missing one is not recorded."""
+    """Records a file under `artifacts/` with its size and hash, durable; a missing one is not recorded."""
     if not path.is_file():
         return
+    sync_paths(context.paths.artifacts_dir, (os.path.relpath(path, context.paths.artifacts_dir),))
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -153,6 +154,18 @@ class Disk:
             tree.remove(os.fspath(path))
         if os.path.isdir(_parent(path)):
             self.sync_dir(_parent(path))
+
+    def remove_empty(self, path: StrPath) -> None:
+        """Removes a directory that holds nothing; one that holds something stays, a missing one is fine."""
+        with told(path):
+            announce(f"remove-empty {path}")
+            try:
+                os.rmdir(path)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
+                    raise
+                return
+        self.sync_dir(_parent(path))
 
     def sync_dir(self, path: StrPath) -> None:
         """Makes the names in a directory durable."""
