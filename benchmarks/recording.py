@@ -92,7 +92,7 @@ class Spent:
 
 
 class Timed(StateManager):
-    """Measures how long its outermost transactions take; the machine's other work hardly moves that."""
+    """Measures how long its outermost transactions take, and leaves out the rows of the checkpoint."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -106,6 +106,30 @@ class Timed(StateManager):
     def transaction(self) -> Transaction:
         """Returns a context whose time is counted unless it is inside another."""
         return TimedTransaction(self._database, self)
+
+    def record_event(
+        self,
+        run_id: RunId | None,
+        kind: EventKind,
+        data: JsonObject,
+        *,
+        duration_ms: float | None = None,
+        trace_id: str | None = None,
+    ) -> Event:
+        """Records every event but that of the checkpoint, which was not taken."""
+        if kind is EventKind.CHECKPOINT_CREATED:
+            return _unrecorded(run_id, kind, data)
+        return super().record_event(run_id, kind, data, duration_ms=duration_ms, trace_id=trace_id)
+
+    def set_run_progress(
+        self,
+        run_id: RunId,
+        progress: RunProgress,
+        *,
+        event: EventKind | None = None,
+        data: JsonObject | None = None,
+    ) -> None:
+        """Records nothing: a step changes the run's progress by its checkpoint alone."""
 
 
 class TimedTransaction(Transaction):
@@ -148,7 +172,7 @@ class Silent(StateManager):
         trace_id: str | None = None,
     ) -> Event:
         """Returns an event that was not recorded."""
-        return Event(1, 1, datetime(2026, 1, 1, tzinfo=UTC), run_id, kind, data, "", duration_ms, "")
+        return _unrecorded(run_id, kind, data)
 
     def set_execution_progress(
         self,
@@ -195,6 +219,10 @@ class NoTransaction(Transaction):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Closes nothing."""
+
+
+def _unrecorded(run_id: RunId | None, kind: EventKind, data: JsonObject) -> Event:
+    return Event(1, 1, datetime(2026, 1, 1, tzinfo=UTC), run_id, kind, data, "", None, "")
 
 
 @contextmanager
