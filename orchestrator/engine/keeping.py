@@ -19,7 +19,6 @@ from orchestrator.model.run import Execution, Run
 from orchestrator.repo import removal
 from orchestrator.repo.durable import sync_paths
 from orchestrator.repo.stacking import fill, is_usable
-from orchestrator.repo.survival import mend_after_restart, note_boot
 from orchestrator.repo.trees import IsolatedTree
 from orchestrator.verify.bring import files_to_bring
 
@@ -27,14 +26,10 @@ from orchestrator.verify.bring import files_to_bring
 def open_tree(work: Work) -> IsolatedTree:
     """Returns the run's tree, made anew from its last checkpoint when it or its repository is gone.
 
-    What stands there then is checkpointed first, and what a power cut emptied is restored. A kill leaves
-    a tree or none; the next call goes on.
+    What stands there then is checkpointed first. A kill leaves a tree or none; the next call goes on.
     """
     existing = existing_tree(work)
     if existing is not None and is_usable(existing):
-        mended = mend_after_restart(existing)
-        if mended:
-            work.note(f"A power cut had emptied {len(mended)} files of the tree; they were restored.")
         return existing
     if existing is not None:
         remove_tree(work, "its repository was broken")
@@ -47,7 +42,6 @@ def _make_tree(work: Work) -> IsolatedTree:
     newest = latest_checkpoint(work)
     if newest is not None:
         fill(tree, newest.tree)
-    note_boot(tree)
     return tree
 
 
