@@ -164,7 +164,12 @@ def configured_agent(name: str | None, *, config: Config, options: RunOptions, m
     """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
     if options.command is not None:
         return registry.command_agent(options.command, limits=config.limits)
-    agent = registry.build(name or registry.pick_default(), config.agents, model=model, limits=config.limits)
+    agent = registry.build(
+        name or options.found_agent or registry.pick_default(),
+        config.agents,
+        model=model,
+        limits=config.limits,
+    )
     registry.require(agent)
     return agent
 

@@ -105,11 +105,16 @@ def _note_conflicts(work: Work, result: ObjectId) -> None:
 
 
 def _merge(work: Work) -> None:
+    if work.guard is not None:
+        work.guard.report()
     try:
         merge_run(work.context, work.run_id)
     except (Refused, Failed) as error:
         _wait_for_merge(work, error)
         return
+    finally:
+        if work.guard is not None:
+            work.guard.accept()
     work.update_progress(lambda progress: replace(progress, merged=True))
 
 
