@@ -335,7 +335,9 @@ def test_a_commit_whose_history_is_broken_does_not_cost_the_others(bench: Bench)
     assert any("objects of it are missing" in sentence for sentence in bench.left_out)
 
 
-def test_links_special_files_modes_and_odd_names_are_kept_or_reported(bench: Bench) -> None:
+def test_links_special_files_modes_and_odd_names_are_kept_or_reported(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree = bench.tree()
     place = tree.path
     (place / "out").symlink_to("/etc/passwd")
@@ -353,7 +355,8 @@ def test_links_special_files_modes_and_odd_names_are_kept_or_reported(bench: Ben
     (place / "app.py").unlink()
     os.mkfifo(place / "app.py")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(place / "s"))
+        monkeypatch.chdir(place)  # the whole path may be too long for a socket
+        server.bind("s")
 
     taken = bench.take(tree)
 
