@@ -265,3 +265,11 @@ def test_a_full_disk_under_the_output_is_no_bug(project: Path, command: str) -> 
     assert done.returncode == 3
     assert done.stderr.startswith("error[disk-full]: Cannot write the output: no space left on device.\n")
     assert not list((project / ".orchestrator" / "logs").glob("bug-*.txt"))
+
+
+def test_python_dash_m_is_the_same_command(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.startswith("orchestrator ")
