@@ -32,7 +32,7 @@ from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
-from orchestrator.state.layout import Layout, require_ours
+from orchestrator.state.layout import Layout, make_directories, require_ours
 from orchestrator.state.manager import StateManager
 from orchestrator.state.place import notice_place
 
@@ -113,7 +113,7 @@ def open_workspace(
     layout = require_ours(paths)
     loaded = load(
         repository=Path(located.checkout),
-        state_root=paths.orchestrator_dir,
+        state_root=Path(located.home),
         environment=environment,
         flags=flags or {},
     )
@@ -136,6 +136,7 @@ def open_workspace(
         repo_id=layout.repo_id,
     )
     if writes:
+        make_directories(paths, disk)
         for directory in (paths.orchestrator_dir, paths.locks_dir, paths.checkpoints_dir):
             disk.sweep_temp(directory)
         notices += notice_place(paths, disk, repository.git_dir_identity)
@@ -163,7 +164,12 @@ def configured_agent(name: str | None, *, config: Config, options: RunOptions, m
     """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
     if options.command is not None:
         return registry.command_agent(options.command, limits=config.limits)
-    agent = registry.build(name or registry.pick_default(), config.agents, model=model, limits=config.limits)
+    agent = registry.build(
+        name or options.found_agent or registry.pick_default(),
+        config.agents,
+        model=model,
+        limits=config.limits,
+    )
     registry.require(agent)
     return agent
 

@@ -52,40 +52,41 @@ def main() -> int:
     home.mkdir()
     make_sample(repository)
     environment = minimal_environment(home)
-    print(f"A sample repository with two unused imports: {repository}")
-    for words in steps():
-        print(f"\n\033[1m$ {shlex.join(words)}\033[0m" if sys.stdout.isatty() else f"\n$ {shlex.join(words)}")
+    print(f"A sample repository: a small library with a test and two unused imports, in {repository}")
+    for caption, words, expected in steps():
+        print(f"\n{styled('# ' + caption, '2')}\n{styled('$ ' + shlex.join(words), '1')}")
         sys.stdout.flush()
         status = subprocess.run(words, cwd=repository, env=environment, check=False).returncode
-        if status not in (0, 1 if words[0] == "ruff" else 0):
+        if status != expected:
             print(f"The demo stopped: exit status {status}.", file=sys.stderr)
-            return status
+            return status or 1
     farewell(repository, environment)
     return 0
 
 
-def steps() -> list[list[str]]:
-    """Returns the commands in their order; the first one is expected to find something."""
-    task = "fix the lint findings"
+def styled(text: str, code: str) -> str:
+    """Returns the text as a terminal shows it bold (1) or faint (2); plain where there is no terminal."""
+    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() else text
+
+
+def steps() -> list[tuple[str, list[str], int]]:
+    """Returns what is to be seen, the command, and the exit status it must have, in order."""
+    ruff = ["ruff", "check", "--output-format", "concise", "."]
+    run = ["orchestrator", "run", "fix the lint findings", "--command", "ruff check --fix ."]
     return [
-        ["ruff", "check", "--output-format", "concise", "."],
-        ["orchestrator", "init", "--trust"],
-        [
-            "orchestrator",
-            "run",
-            task,
-            "--command",
-            "ruff check --fix .",
-            "--require-clean",
-            "--run-id",
-            "demo",
-        ],
-        ["orchestrator", "checkpoints", "demo"],
-        ["orchestrator", "diff", "demo"],
-        ["orchestrator", "merge", "demo"],
-        ["ruff", "check", "."],
-        ["git", "log", "--graph", "--oneline"],
-        ["orchestrator", "status"],
+        ("The check fails.", ruff, 1),
+        ("Set up, and approve the commands that would run.", ["orchestrator", "init", "--trust"], 0),
+        (
+            "A command works as the agent, in a tree of its own. What it leaves is saved and checked.",
+            [*run, "--require-clean", "--run-id", "demo"],
+            0,
+        ),
+        ("What was saved on the way; each can be taken back.", ["orchestrator", "checkpoints", "demo"], 0),
+        ("The result is a branch; look at what it changes.", ["orchestrator", "diff", "demo"], 0),
+        ("Take it.", ["orchestrator", "merge", "demo"], 0),
+        ("The check passes.", ruff, 0),
+        ("The history has one commit by the run, and the merge.", ["git", "log", "--graph", "--oneline"], 0),
+        ("The run is done.", ["orchestrator", "status"], 0),
     ]
 
 
@@ -121,9 +122,12 @@ def farewell(repository: Path, environment: dict[str, str]) -> None:
         capture_output=True,
         text=True,
     ).stdout.strip()
-    print(f"\nBranch:     orchestrator/demo\nCheckpoint: {checkpoint}\n\nLook further:\n  cd {repository}")
-    for command in ("report demo", "log demo", "findings demo", "ops", "undo", "doctor"):
-        print(f"  {BIN / 'orchestrator'} {command}")
+    print(f"\nBranch:     orchestrator/demo\nCheckpoint: {checkpoint}\n\nLook further:")
+    for command in (f"cd {shlex.quote(str(repository))}", f"PATH={shlex.quote(str(BIN))}:$PATH"):
+        print(f"  {command}")
+    for command in ("report demo", "log demo", "ops", "undo", "doctor", "--help"):
+        print(f"  orchestrator {command}")
+    print("\nThen in a repository of your own: README.md goes on from here.")
 
 
 if __name__ == "__main__":

@@ -73,9 +73,12 @@ def _logs_dir(flags: Flags) -> str:
     from orchestrator.paths import names
 
     try:
-        place = os.path.join(locate(flags.directory or ".").orchestrator_dir, names.LOGS)
+        directory = locate(flags.directory or ".").orchestrator_dir
     except (OrchestratorError, OSError):
         return ""
+    if not os.path.isfile(os.path.join(directory, names.LAYOUT)):
+        return ""  # a file in it would make what a killed `init` left look like somebody else's
+    place = os.path.join(directory, names.LOGS)
     return place if os.path.isdir(place) and not os.path.islink(place) else ""
 
 

@@ -28,7 +28,6 @@ def deinit(
     except Refused as refusal:
         if refusal.code != "not-initialised" or not _finished(call):
             raise
-        call.screen.out("An interrupted deinit is finished.")
         return 0
     with opened as workspace:
         view = workspace.trust
@@ -61,7 +60,14 @@ def _finished(call: Invocation) -> bool:
     from orchestrator.repo.repository import Repository
 
     located = call.locate()
-    done = finish_leaving(Repository(located, trusted=False), Path(located.orchestrator_dir))
-    if done and call.screen.as_json:
-        call.screen.json({"removed": [], "kept": [], "trust_revoked": 0, "exported": None})
-    return done
+    ways_back = finish_leaving(Repository(located, trusted=False), Path(located.orchestrator_dir))
+    if ways_back is None:
+        return False
+    if call.screen.as_json:
+        ways: list[Json] = [{"what": way.what, "command": way.command} for way in ways_back]
+        call.screen.json({"removed": ways, "kept": [], "trust_revoked": 0, "exported": None})
+        return True
+    call.screen.out("What an interrupted call left is removed.")
+    for way in ways_back:
+        call.screen.detail("  the way back: ", way.command)
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -14,6 +15,8 @@ INTERRUPTED = 130
 TERMINATED = 143
 OUR_BUG = 70
 
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
 
 class Terminated(BaseException):
     """SIGTERM arrived."""
@@ -25,6 +28,8 @@ def render(error: BaseException, screen: Screen, *, debug: bool, logs_dir: str =
     `logs_dir` is where the report of a bug of ours is written; the temporary directory
     serves when it cannot be written there.
     """
+    if isinstance(error, OSError) and error.errno in _STORAGE:
+        error = _of_the_disk(error)
     if isinstance(error, OrchestratorError):
         _print_known(error, screen)
         status = error.exit_status
@@ -39,6 +44,18 @@ def render(error: BaseException, screen: Screen, *, debug: bool, logs_dir: str =
     if debug:
         screen.error(_traceback(error))
     return status
+
+
+def _of_the_disk(error: OSError) -> OrchestratorError:
+    """Returns the error of a disk that took no more, named by what could not be written."""
+    from orchestrator.fs.failure import disk_failure
+
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence(sys.stdout)  # it would fail once more at exit
+    named = error.filename if isinstance(error.filename, str | bytes) else "the output"
+    return disk_failure(os.fsdecode(named), error)
 
 
 def _print_known(error: OrchestratorError, screen: Screen) -> None:

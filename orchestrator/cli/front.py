@@ -23,6 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before the full command took care of it
         sys.stderr.write("error[interrupted]: Interrupted.\n")
         return 130
+    except OSError as error:  # the output takes no more
+        from orchestrator.cli.edge import render
+        from orchestrator.cli.screen import Screen
+
+        return render(error, Screen(), debug=False)
 
 
 def _answer(arguments: list[str]) -> int:

@@ -9,6 +9,8 @@ from orchestrator.cli.terminal import Styled, is_terminal, paint, wants_colour, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.model.json import Json
 
 __all__ = ["Screen", "Styled"]
@@ -78,6 +80,27 @@ class Screen:
 
 def encode(value: Json) -> str:
     """Returns a value as JSON on one line; what is no text in a file name stays as an escape."""
-    import json
+    try:
+        from _json import encode_basestring_ascii as quoted  # `json` imports `re` and `enum`: half of a start
+    except ImportError:  # not CPython
+        from json.encoder import py_encode_basestring_ascii as quoted
+    return _encoded(value, quoted)
 
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+def _encoded(value: Json, quoted: Callable[[str], str]) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        return float.__repr__(value) if value - value == 0 else "null"  # JSON knows no infinity
+    if isinstance(value, dict):
+        members = (f"{quoted(name)}:{_encoded(each, quoted)}" for name, each in value.items())
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_encoded(each, quoted) for each in value) + "]"
+    raise TypeError(f"{type(value).__name__} cannot be said in JSON")

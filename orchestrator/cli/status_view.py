@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.state.peek import Glance, RunGlance
 
 _AT_WORK = ("planning", "executing", "verifying")
+_TITLES = ("RUN", "STATUS", "PHASE", "AGENT", "GATES", "PROGRESS", "SPENT", "BRANCH", "TASK")
 _STYLES = {
     "completed": "green",
     "failed": "red",
@@ -57,7 +58,7 @@ def show(screen: Screen, glance: Glance, alive: set[str], *, warnings: Sequence[
     if not glance["runs"]:
         screen.note('No runs yet. Start one: orchestrator run "what shall be done"')
         return
-    rows: list[tuple[str | Styled, ...]] = [("RUN", "STATUS", "PHASE", "PROGRESS", "SPENT", "BRANCH", "TASK")]
+    rows: list[tuple[str | Styled, ...]] = [_TITLES]
     rows += [_row(run, run["id"] in alive) for run in glance["runs"]]
     for parts in columns(rows, width=screen_width(sys.stdout)):
         screen.out(*parts)
@@ -96,6 +97,9 @@ def _run_document(run: RunGlance, alive: bool) -> dict[str, Json]:
             {"id": p["id"], "name": p["name"], "status": p["status"], "attempts": p["attempts"]}
             for p in run["phases"]
         ],
+        "agent": run["agent"],
+        "outcome": run["outcome"],
+        "verdict": run["verdict"],
         "waiting_for": run["waiting_for"],
         "wake_at": run["wake_at"],
         "cancel_requested": run["cancel_requested"],
@@ -142,11 +146,18 @@ def _row(run: RunGlance, alive: bool) -> tuple[str | Styled, ...]:
         run["id"],
         Styled(word, _STYLES.get(word, "cyan")),
         _phase(run),
+        run["agent"] or "-",
+        _gates(run),
         f"{age(run['last_event_at'] or run['created_at'])} ago",
         _spent(run),
         short_branch(run["branch"]) or "-",
         run["task"],
     )
+
+
+def _gates(run: RunGlance) -> str:
+    """Returns what was proved, or what the last verdict decided while nothing is proved yet."""
+    return run["outcome"] or {"retry": "not met yet", "abort": "not met"}.get(run["verdict"] or "", "-")
 
 
 def _phase(run: RunGlance) -> str:

@@ -15,10 +15,14 @@ class StopRequest:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._received = 0
+        self._said = False
         self._before: dict[int, object] = {}
 
     def __call__(self) -> bool:
-        """Returns whether a stop was asked for."""
+        """Returns whether a stop was asked for, and says once that it was heard."""
+        if self._received and not self._said:
+            self._said = True
+            self._screen.note("Stopping: what the agent left is being saved. Once more stops at once.")
         return bool(self._received)
 
     def __enter__(self) -> StopRequest:
@@ -40,10 +44,10 @@ class StopRequest:
         return TERMINATED if self._received == signal.SIGTERM else INTERRUPTED
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        # Nothing is printed here: the signal may have come in the middle of another print.
         again, self._received = self._received, number
         if again:
             raise self._end()
-        self._screen.note("Stopping: what the agent left is being saved. Once more stops at once.")
 
     def _end(self) -> BaseException:
         return KeyboardInterrupt() if self._received == signal.SIGINT else Terminated()

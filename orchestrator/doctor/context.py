@@ -15,14 +15,14 @@ from orchestrator.config.trust import (
     trust_key,
     user_trust_directory,
 )
-from orchestrator.discovery import Located, locate
+from orchestrator.discovery import Located
 from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.fs.probe import Holder, probe
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.model.run import Run
 from orchestrator.paths import OrchestratorPaths, names
 from orchestrator.repo.checkpoint import Checkpoints
-from orchestrator.repo.git import Git
+from orchestrator.repo.git import Git, find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
 from orchestrator.state.layout import Ownership, read_ownership
@@ -72,7 +72,7 @@ class Context:
     def __init__(self, start: str, environment: Mapping[str, str]) -> None:
         self.start = start
         self.environment = environment
-        self.located: Fact[Located] = Fact(lambda: locate(start, dict(environment)))
+        self.located: Fact[Located] = Fact(lambda: find_repository(start, environment))
         self.paths = Fact(lambda: OrchestratorPaths(Path(self.located().home)))
         self.ownership = Fact(lambda: read_ownership(str(self.paths().orchestrator_dir)))
         self.repository = Fact(lambda: Repository(self.located(), trusted=False))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from orchestrator.config.json_schema import packaged
 from orchestrator.config.trust import place_key
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.footprint import checkouts
@@ -173,6 +174,10 @@ def _recover(context: Context, found: Found) -> Recovery:
     done.made = rebuild_layout(
         paths, Disk(), repo_id=_repo_id(newest), workflow_yaml=_workflow(context, newest)
     )
+    schema = paths.orchestrator_dir / names.SCHEMA
+    if not os.path.lexists(schema):
+        Disk().write(schema, packaged(), mode=0o644)
+        done.made = (*done.made, names.SCHEMA)
     if damaged:
         # No run's lock is held, and whoever still has it open notices that it is another file by now.
         place = damage.quarantine(paths)

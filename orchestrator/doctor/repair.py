@@ -13,8 +13,8 @@ from orchestrator.doctor.checks.layout import missing_directories, stale_trees, 
 from orchestrator.doctor.checks.processes import orphans
 from orchestrator.doctor.context import Context, run_of_ref
 from orchestrator.doctor.diagnosis import counted
-from orchestrator.engine import keeping
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.keeping import remove_tree
 from orchestrator.engine.merging import settle_interrupted
 from orchestrator.engine.work import open_work
 from orchestrator.errors import OrchestratorError, Refused
@@ -155,7 +155,7 @@ def _trees(context: Context) -> Iterator[Repair]:
 def _remove_tree(tree: IsolatedTree, context: Context) -> str:
     with _run_lock(context, tree.run_id), _opened(context) as engine:
         work = open_work(engine, tree.run_id, lambda: False)
-        keeping.remove_tree(work, "put away by doctor")
+        remove_tree(work, "put away by doctor")
     return f"removed {tree.path}; what it held: orchestrator checkpoints {tree.run_id}"
 
 

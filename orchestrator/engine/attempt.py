@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.engine import verification
 from orchestrator.engine.budget import is_used_up
-from orchestrator.engine.keeping import existing_tree, keep
+from orchestrator.engine.keeping import existing_tree, keep, open_tree
 from orchestrator.engine.schedule import BeginAttempt
 from orchestrator.engine.verdict import Evidence, reach_verdict
 from orchestrator.engine.work import Work
@@ -51,9 +51,9 @@ def begin_attempt(work: Work, action: BeginAttempt) -> None:
 def settle_interrupted(work: Work, execution: Execution) -> None:
     """Ends what a dead owner left running, checkpoints the tree and closes the attempt as interrupted."""
     end_leftovers(work, execution)
-    tree = existing_tree(work)
     progress = execution.progress
-    if tree is not None:
+    if existing_tree(work) is not None:
+        tree = open_tree(work)
         checkpoint = keep(work, tree, f"interrupted attempt {execution.attempt}")
         progress = replace(progress, checkpoint=checkpoint.commit, tree=checkpoint.tree)
     with work.context.state.transaction():

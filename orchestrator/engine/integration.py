@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from orchestrator.engine.attempt import settle_interrupted
 from orchestrator.engine.keeping import existing_tree, remove_tree
@@ -18,6 +19,7 @@ from orchestrator.model.run import (
     Outcome,
     Phase,
     PhaseStatus,
+    RunProgress,
     RunStatus,
 )
 from orchestrator.repo import merge, removal, results
@@ -103,11 +105,16 @@ def _note_conflicts(work: Work, result: ObjectId) -> None:
 
 
 def _merge(work: Work) -> None:
+    if work.guard is not None:
+        work.guard.report()
     try:
         merge_run(work.context, work.run_id)
     except (Refused, Failed) as error:
         _wait_for_merge(work, error)
         return
+    finally:
+        if work.guard is not None:
+            work.guard.accept()
     work.update_progress(lambda progress: replace(progress, merged=True))
 
 
@@ -124,19 +131,11 @@ def finish(work: Work) -> None:
 
     Repeating it after a crash seals again and changes nothing else.
     """
-    outcome = _outcome(work)
-    exit_status = _exit_status(work, outcome)
-    final = RunStatus.FAILED if exit_status else RunStatus.COMPLETED
-    _seal(work, final)
-    progress = replace(
-        work.run.metadata.progress,
-        outcome=outcome,
-        exit_status=exit_status or None,
-        error="The task demanded clean checks, and they are not proved clean." if exit_status else None,
-    )
+    progress = replace(work.run.metadata.progress, outcome=_outcome(work))
+    _seal(work, progress)
     with work.context.state.transaction():
-        work.context.state.update_run_status(work.run_id, final, progress=progress)
-        work.record_finish(final, exit_status)
+        work.context.state.update_run_status(work.run_id, RunStatus.COMPLETED, progress=progress)
+        work.record_finish(RunStatus.COMPLETED, 0)
 
 
 def _outcome(work: Work) -> Outcome:
@@ -148,16 +147,15 @@ def _outcome(work: Work) -> Outcome:
     return Outcome.UNVERIFIED if doubtful else Outcome.VERIFIED
 
 
-def _exit_status(work: Work, outcome: Outcome) -> int:
-    if not work.run.metadata.options.require_clean:
-        return 0
-    executions = work.context.state.get_executions(work.run_id)
-    last = executions[-1].progress
-    return 1 if outcome is Outcome.UNVERIFIED or last.unverified or last.indeterminate else 0
-
-
-def _seal(work: Work, status: RunStatus) -> None:
-    remove_tree(work, "sealed", status=status)
+def _seal(work: Work, progress: RunProgress) -> None:
+    run = work.run
+    ended = replace(
+        run,
+        status=RunStatus.COMPLETED,
+        completed_at=datetime.now(UTC),
+        metadata=replace(run.metadata, progress=progress),
+    )
+    remove_tree(work, "sealed", ended=ended)
     removal.remove_notes(work.context.trees.root / work.run_id / TREE)
     discard(work.context.trees, work.run_id)
 

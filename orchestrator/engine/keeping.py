@@ -15,20 +15,28 @@ from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, PhaseId, RunId
 from orchestrator.model.json import JsonObject
 from orchestrator.model.record import Checkpoint
-from orchestrator.model.run import Execution, RunStatus
+from orchestrator.model.run import Execution, Run
 from orchestrator.repo import removal
+from orchestrator.repo.durable import sync_paths
 from orchestrator.repo.stacking import fill, is_usable
 from orchestrator.repo.trees import IsolatedTree
 from orchestrator.verify.bring import files_to_bring
 
 
 def open_tree(work: Work) -> IsolatedTree:
-    """Returns the run's tree, made anew from its last checkpoint when it, or its repository, is gone."""
+    """Returns the run's tree, made anew from its last checkpoint when it or its repository is gone.
+
+    What stands there then is checkpointed first. A kill leaves a tree or none; the next call goes on.
+    """
     existing = existing_tree(work)
     if existing is not None and is_usable(existing):
         return existing
     if existing is not None:
         remove_tree(work, "its repository was broken")
+    return _make_tree(work)
+
+
+def _make_tree(work: Work) -> IsolatedTree:
     metadata = work.run.metadata
     tree = work.context.trees.create(work.run_id, TREE, metadata.progress.result or metadata.origin.base)
     newest = latest_checkpoint(work)
@@ -38,13 +46,45 @@ def open_tree(work: Work) -> IsolatedTree:
 
 
 def existing_tree(work: Work) -> IsolatedTree | None:
-    """Returns the run's tree as it stands, None when it was never made or is gone."""
+    """Returns the run's tree as it stands, None when it was never made or is gone.
+
+    One that the machine's restart may have damaged is made anew first, from a checkpoint taken of it now.
+    """
     ready = any(tree.name == TREE for tree in work.context.trees.list(work.run_id))
-    return work.context.trees.open(work.run_id, TREE) if ready else None
+    if not ready:
+        return None
+    tree = work.context.trees.open(work.run_id, TREE)
+    return tree if work.context.trees.is_of_this_boot(tree) else _after_restart(work, tree)
 
 
-def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> None:
-    """Removes the run's tree behind a checkpoint that says the run's status is `status`."""
+def _after_restart(work: Work, tree: IsolatedTree) -> IsolatedTree:
+    """Makes a tree anew after the machine was restarted under it; what is kept nowhere else is kept first.
+
+    Its git directory is not durable and may be damaged in any way, so a checkpoint of the files is what goes
+    on. A kill leaves the old tree, or none and the checkpoint, from which it is made when it is needed.
+    """
+    newest = latest_checkpoint(work)
+    known = newest.tree if newest is not None else work.context.repository.tree_of(tree.base)
+    emptied = work.context.trees.put_back_emptied(tree, known)
+    label = "found after the machine was restarted"
+    checkpoint = keep(work, tree, label)
+    removal.remove_tree(
+        work.context.repository,
+        tree.path,
+        root=work.context.trees.root,
+        run_id=work.run_id,
+        checkpoint=lambda: checkpoint.commit,
+    )
+    work.note(
+        f"The machine was restarted: the tree is made anew from the checkpoint {checkpoint.commit[:12]}."
+    )
+    if emptied:
+        work.note(f"The restart had emptied {len(emptied)} files, {emptied[0]} for one; they are back.")
+    return _make_tree(work)
+
+
+def remove_tree(work: Work, label: str, *, ended: Run | None = None) -> None:
+    """Removes the run's tree behind a checkpoint whose document describes the run as `ended`, if given."""
     tree = existing_tree(work)
     if tree is not None:
         removal.remove_tree(
@@ -52,31 +92,29 @@ def remove_tree(work: Work, label: str, *, status: RunStatus | None = None) -> N
             tree.path,
             root=work.context.trees.root,
             run_id=work.run_id,
-            checkpoint=lambda: keep(work, tree, label, status=status).commit,
+            checkpoint=lambda: keep(work, tree, label, ended=ended).commit,
         )
 
 
 def latest_checkpoint(work: Work) -> Checkpoint | None:
     """Returns the newest checkpoint that the refs hold, None when there is none yet."""
-    newest = work.context.checkpoints.list_checkpoints(work.run_id)
-    return newest[0] if newest else None
+    kept = work.context.checkpoints.list_checkpoints(work.run_id)
+    return kept[0] if kept else None
 
 
-def keep(work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None = None) -> Checkpoint:
+def keep(work: Work, tree: IsolatedTree, label: str, *, ended: Run | None = None) -> Checkpoint:
     """Keeps the tree and the run's state as git objects and records it; durable when it returns.
 
-    `status` is what the document says of the run instead of what is recorded, for the last checkpoint.
+    `ended` is what the document says of the run instead of what is recorded, for the last checkpoint.
     """
-    checkpoint = checkpoint_tree(work, tree, label, status=status)
+    checkpoint = checkpoint_tree(work, tree, label, ended=ended)
     record_checkpoint(work, checkpoint, label)
     return checkpoint
 
 
-def checkpoint_tree(
-    work: Work, tree: IsolatedTree, label: str, *, status: RunStatus | None = None
-) -> Checkpoint:
+def checkpoint_tree(work: Work, tree: IsolatedTree, label: str, *, ended: Run | None = None) -> Checkpoint:
     """Keeps the tree and the run's state as git objects; `record_checkpoint` is still to come."""
-    return _take(work, tree, label, document(work, status))
+    return _take(work, tree, label, document(work, ended))
 
 
 def record_checkpoint(work: Work, checkpoint: Checkpoint, label: str) -> None:
@@ -90,13 +128,10 @@ def record_checkpoint(work: Work, checkpoint: Checkpoint, label: str) -> None:
         )
 
 
-def document(work: Work, status: RunStatus | None = None) -> JsonObject:
+def document(work: Work, ended: Run | None = None) -> JsonObject:
     """Returns what `doctor --recover` needs to rebuild this run."""
-    summary = {**work.context.state.export_run_summary(work.run_id), "repo_id": work.context.repo_id}
-    run = summary["run"]
-    if status is not None and isinstance(run, dict):
-        summary["run"] = {**run, "status": status.value}
-    return summary
+    summary = work.context.state.export_run_summary(work.run_id, run=ended)
+    return {**summary, "repo_id": work.context.repo_id}
 
 
 def save_lost_work(work: Work) -> None:
@@ -124,9 +159,10 @@ def tree_before(work: Work, execution: Execution) -> ObjectId:
 def keep_artifact(
     context: EngineContext, run_id: RunId, path: Path, phase_id: PhaseId | None, kind: str
 ) -> None:
-    """Records a file under `artifacts/` with its size and hash; a missing one is not recorded."""
+    """Records a file under `artifacts/` with its size and hash, durable; a missing one is not recorded."""
     if not path.is_file():
         return
+    sync_paths(context.paths.artifacts_dir, (os.path.relpath(path, context.paths.artifacts_dir),))
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

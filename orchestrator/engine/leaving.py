@@ -12,12 +12,14 @@ from orchestrator.engine.context import EngineContext
 from orchestrator.engine.merging import repository_lock
 from orchestrator.engine.work import open_work
 from orchestrator.fs.lock import FileLock
+from orchestrator.model.ids import ObjectId
 from orchestrator.model.run import ENDED_RUN, Run
 from orchestrator.paths import names
 from orchestrator.repo import export as exporting
 from orchestrator.repo import removal
 from orchestrator.repo.removal import WayBack
 from orchestrator.repo.repository import Repository
+from orchestrator.state.layout import is_left_by_init
 
 _USERS_FILES = (names.CONFIG, names.LOCAL_CONFIG)
 
@@ -47,13 +49,15 @@ def leave(context: EngineContext, *, export: Path | None) -> Left:
         runs = [run for run in context.state.list_runs() if _may_be_alive(context, run)]
         for run in runs:
             held.enter_context(_lock(context, run))
-        for run in runs:
-            _keep_tree(context, run)
+        kept = [(run, _keep_tree(context, run)) for run in runs]
         if export is not None:
-            exporting.export_bundle(repository, export)
+            exporting.export_bundle(repository, export, scratch=context.paths.tmp_dir)
         refs = repository.our_refs()
-        removal.require_kept(repository, refs, exported=export)
-        ways_back = [*_files_of_the_user(context), *removal.remove_refs(repository, refs, exported=export)]
+        removal.require_removable(repository, refs, exported=export)
+        for run, commit in kept:
+            _remove_tree(context, run, commit)
+        ways_back = _files_of_the_user(repository, context.paths.orchestrator_dir)
+        ways_back += removal.remove_refs(repository, refs, exported=export)
         tracked = _tracked(repository)
         context.state.close()
         ways_back.append(
@@ -62,16 +66,17 @@ def leave(context: EngineContext, *, export: Path | None) -> Left:
     return Left(tuple(ways_back), tuple(sorted(tracked)))
 
 
-def finish_leaving(repository: Repository, directory: Path) -> bool:
-    """Removes what a killed `leave` left when nothing but its last marks are there; returns whether it did.
+def finish_leaving(repository: Repository, directory: Path) -> tuple[WayBack, ...] | None:
+    """Removes what a killed `leave` or a killed `init` left, when nothing else is there.
 
-    Anything else, a clone's committed files for instance, stays.
+    Returns the ways back, or None when it did not: a clone's committed files, for instance, stay.
     """
     rest = set(os.listdir(directory)) if directory.is_dir() and not directory.is_symlink() else {"?"}
-    if not rest <= set(removal.LAST) or repository.our_refs() or _tracked(repository):
-        return False
-    removal.remove_orchestrator_dir(directory, exported=None)
-    return True
+    ours = rest <= set(removal.LAST) or is_left_by_init(os.fspath(directory))
+    if not ours or repository.our_refs() or _tracked(repository):
+        return None
+    ways_back = _files_of_the_user(repository, directory)
+    return (*ways_back, removal.remove_orchestrator_dir(directory, exported=None))
 
 
 def _may_be_alive(context: EngineContext, run: Run) -> bool:
@@ -82,13 +87,16 @@ def _lock(context: EngineContext, run: Run) -> FileLock:
     return FileLock(context.paths.run_lock(run.id), what=f"run {run.id}", command="orchestrator deinit")
 
 
-def _keep_tree(context: EngineContext, run: Run) -> None:
+def _keep_tree(context: EngineContext, run: Run) -> ObjectId | None:
     work = open_work(context, run.id, lambda: False)
     tree = keeping.existing_tree(work)
-    if tree is None:
-        return
-    commit = keeping.keep(work, tree, "deinit").commit
-    if context.paths.orchestrator_dir not in tree.path.parents:
+    return keeping.keep(work, tree, "deinit").commit if tree is not None else None
+
+
+def _remove_tree(context: EngineContext, run: Run, commit: ObjectId | None) -> None:
+    """Removes a tree before the refs that keep it: a second call would keep it anew, as unmerged work."""
+    tree = keeping.existing_tree(open_work(context, run.id, lambda: False))
+    if tree is not None and commit is not None:
         removal.remove_tree(
             context.repository, tree.path, root=context.trees.root, run_id=run.id, checkpoint=lambda: commit
         )
@@ -102,15 +110,13 @@ def _tracked(repository: Repository) -> frozenset[str]:
     return frozenset(path.removeprefix(prefix).split("/")[0] for path in paths)
 
 
-def _files_of_the_user(context: EngineContext) -> list[WayBack]:
+def _files_of_the_user(repository: Repository, directory: Path) -> list[WayBack]:
     """Keeps the user's own files as git objects, so that there is a way back until git's next clean-up."""
     ways = []
     for name in _USERS_FILES:
-        path = context.paths.orchestrator_dir / name
+        path = directory / name
         if path.is_file() and not path.is_symlink():
-            done = context.repository.git.run(
-                "hash-object", "-w", "--no-filters", "--", str(path), mutates=True
-            )
+            done = repository.git.run("hash-object", "-w", "--no-filters", "--", str(path), mutates=True)
             oid = done.stdout.decode().strip()
             ways.append(WayBack(str(path), f"git cat-file blob {oid}"))
     return ways

@@ -10,16 +10,16 @@ from typing import assert_never
 
 from orchestrator.engine import attempt, integration, schedule
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.guard import Guard
 from orchestrator.engine.keeping import save_lost_work
 from orchestrator.engine.stepping import run_step
 from orchestrator.engine.work import Work, load_state, open_work
-from orchestrator.errors import StateLost
+from orchestrator.errors import NotTrusted, StateLost
 from orchestrator.fs.lock import FileLock
 from orchestrator.fs.probe import Holder, probe
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import RunId
 from orchestrator.model.run import ENDED_RUN, ExecutionStatus, PhaseStatus, Run, RunProgress, RunStatus
-from orchestrator.repo.fingerprint import Fingerprint, differences
 
 SHORT_WAIT_S = 60.0
 """Longer waits are stored and the process ends, so that no machine is kept awake for them."""
@@ -36,21 +36,23 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
 
     Raises:
         Locked: another process works on this run.
+        NotTrusted: what the repository supplies would run, and nobody has approved it.
         StateLost: `.orchestrator/` was removed meanwhile; the last checkpoint was written to the refs.
     """
+    if not context.repository.trusted:
+        raise NotTrusted(())
     lock = FileLock(
         context.paths.run_lock(run_id), what=f"run {run_id}", command=f"orchestrator run {run_id}"
     )
     lock.acquire(timeout_s=1.0)
     try:
         context.state.watch(str(context.paths.run_lock(run_id)))
-        return _work_locked(open_work(context, run_id, stop), wait=wait)
+        return _work_locked(open_work(context, run_id, stop, Guard(context, run_id)), wait=wait)
     finally:
         lock.release()
 
 
 def _work_locked(work: Work, *, wait: bool) -> Run:
-    before = work.context.repository.fingerprint()
     try:
         while not work.stop():
             state = load_state(work)
@@ -65,17 +67,9 @@ def _work_locked(work: Work, *, wait: bool) -> Run:
     except StateLost:
         save_lost_work(work)
         raise
-    _report_changes(work, before)
+    if work.guard is not None:
+        work.guard.report()
     return work.run
-
-
-def _report_changes(work: Work, before: Fingerprint) -> None:
-    """Records what of the user's repository is no longer as it was when this work began."""
-    changed = differences(before, work.context.repository.fingerprint())
-    if changed:
-        work.context.state.record_event(
-            work.run_id, EventKind.FINGERPRINT_CHANGED, {"differences": list(changed)}
-        )
 
 
 def _perform(work: Work, action: schedule.Action) -> None:

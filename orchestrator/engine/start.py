@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from orchestrator.config.frozen import freeze
@@ -10,7 +10,7 @@ from orchestrator.config.schema import Config, Thresholds
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.verification import check_lines
 from orchestrator.engine.workflow import PlannedStep, planned_steps
-from orchestrator.errors import Refused
+from orchestrator.errors import NotTrusted, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
 from orchestrator.model.plan import Plan, single_phase
@@ -40,10 +40,11 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreviewStep:
-    """A step as the first screen shows it."""
+    """A step as the first screen shows it; `found` tells that nobody named the agent."""
 
     agent: str
     task: str
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,14 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
     """Returns what a run would do; changes nothing.
 
     Raises:
-        Refused: the task, the base, an agent, the identity, the run id, the branch, the trust or the state
-            of the checkout does not allow it.
+        Refused: the task, the base, an agent, the identity, the run id, the branch or the state of the
+            checkout does not allow it.
+        NotTrusted: what the repository supplies would run, and nobody has approved it.
     """
     _check_task(request.task)
+    if not request.trusted:
+        raise NotTrusted(())
+    _check_demand(request)
     _check_place(context)
     steps = planned_steps(request.config, request.options)
     agents = tuple(_previewed(context, request, step) for step in steps)
@@ -93,7 +98,7 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
         gates=_gates(request.config.thresholds, request.options),
         isolation=f"{context.trees.root}/{run_id}/main (a repository of its own; yours is not touched)",
         limits=_limits(request),
-        warnings=_warnings(context, request),
+        warnings=(*_found(agents), *_warnings(context, request, head)),
     )
 
 
@@ -105,8 +110,9 @@ def start_run(context: EngineContext, request: RunRequest, shown: Preview) -> Ru
     base = shown.base
     if request.include_changes:
         base = context.checkpoints.checkpoint_user_tree(shown.run_id)
+    found = next((step.agent for step in shown.steps if step.found), None)
     metadata = RunMetadata(
-        options=request.options,
+        options=replace(request.options, found_agent=found),
         origin=RunOrigin(base, shown.base_branch, str(context.repository.checkout), request.include_changes),
         config=freeze(request.config),
         trace_id=new_id("trace"),
@@ -134,6 +140,15 @@ def _check_task(task: str) -> None:
         )
 
 
+def _check_demand(request: RunRequest) -> None:
+    if request.options.require_clean and not check_lines(request.config):
+        raise Refused(
+            "--require-clean demands clean checks, and no check is configured.",
+            code="no-checks",
+            hint="Configure some under `verify:` in .orchestrator/workflow.yaml",
+        )
+
+
 def _check_place(context: EngineContext) -> None:
     if context.environment.get(NESTED_MARK):
         raise Refused(
@@ -152,7 +167,7 @@ def _check_place(context: EngineContext) -> None:
 
 def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -> PreviewStep:
     agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
-    return PreviewStep(agent.name, step.task.kind or "work on the task")
+    return PreviewStep(agent.name, step.task.kind or "work on the task", found=step.agent is None)
 
 
 def _base(context: EngineContext, request: RunRequest, head: Head) -> ObjectId:
@@ -219,8 +234,15 @@ def _limits(request: RunRequest) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _warnings(context: EngineContext, request: RunRequest) -> tuple[str, ...]:
+def _found(steps: tuple[PreviewStep, ...]) -> tuple[str, ...]:
+    name = next((step.agent for step in steps if step.found), None)
+    return () if name is None else (f"No agent is named: {name} is the first one found on PATH.",)
+
+
+def _warnings(context: EngineContext, request: RunRequest, head: Head) -> tuple[str, ...]:
     warnings = []
+    if request.options.integrate is Integrate.MERGE and head.branch is None:
+        warnings.append("HEAD is detached, so there is no branch to merge into: the run will wait for one.")
     if not check_lines(request.config):
         warnings.append("No check is configured: the result will be unverified.")
     if not request.include_changes and context.repository.is_dirty():

@@ -105,9 +105,11 @@ def _let_agent_work(
     )
     finished: Finished | None = None
     for event in agent.run(request, worktree=tree.path, cancelled=work.halted):
-        with work.context.state.transaction():
-            if not has_begun:
+        if not has_begun:
+            with work.context.state.transaction():
                 _start(work, action, step, agent)
+                _record(work, action.execution, event)
+        else:
             _record(work, action.execution, event)
         has_begun = True
         if isinstance(event, Finished):

@@ -67,9 +67,14 @@ def verify_attempt(work: Work, execution: Execution, tree: ObjectId) -> Conclusi
     """Returns what the checks say of the tree an attempt left; None when they were stopped before the end.
 
     Findings count as new when the tree the run started from lacks them, which is found out only when needed.
+    An attempt that changed nothing has nothing to prove, unless clean checks were demanded.
     """
-    strict = work.run.metadata.options.require_clean
-    thresholds = work.config.thresholds
+    metadata, thresholds = work.run.metadata, work.config.thresholds
+    strict = metadata.options.require_clean
+    if not strict and tree == work.context.repository.tree_of(
+        metadata.progress.result or metadata.origin.base
+    ):
+        return Conclusion()
     head = _check(work, execution, tree, "head")
     base: CheckReport | None = None
     if needs_base(head, thresholds, require_clean=strict):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.config.frozen import thaw
 from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.guard import Guard
 from orchestrator.engine.schedule import RunState
 from orchestrator.engine.workflow import PlannedStep, planned_steps
 from orchestrator.model.event import EventKind
@@ -22,13 +23,17 @@ TREE = "main"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A run being worked on under its lock; `stop` turns true when the process must end."""
+    """A run being worked on under its lock; `stop` turns true when the process must end.
+
+    `guard` watches over the user's repository; None where no agent is let loose.
+    """
 
     context: EngineContext
     run_id: RunId
     config: Config
     steps: tuple[PlannedStep, ...]
     stop: Callable[[], bool]
+    guard: Guard | None = None
     base_reports: dict[ObjectId, CheckReport] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -74,6 +79,8 @@ class Work:
 
     def record_finish(self, status: RunStatus, exit_status: int) -> None:
         """Records the last event of this stretch of work (CONTRACT.md, `run --json`)."""
+        if self.guard is not None:
+            self.guard.report()
         progress = self.run.metadata.progress
         self.context.state.record_event(
             self.run_id,
@@ -95,11 +102,13 @@ def execution_marker(context: EngineContext, execution_id: ExecutionId) -> str:
     return f"{device:x}-{inode:x}/{execution_id}"
 
 
-def open_work(context: EngineContext, run_id: RunId, stop: Callable[[], bool]) -> Work:
+def open_work(
+    context: EngineContext, run_id: RunId, stop: Callable[[], bool], guard: Guard | None = None
+) -> Work:
     """Returns the hold on a run, with the configuration that was frozen when it started."""
     metadata = context.state.get_run(run_id).metadata
     config = thaw(metadata.config)
-    return Work(context, run_id, config, planned_steps(config, metadata.options), stop)
+    return Work(context, run_id, config, planned_steps(config, metadata.options), stop, guard)
 
 
 def load_state(work: Work) -> RunState:

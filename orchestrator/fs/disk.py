@@ -194,6 +194,18 @@ class Disk:
             carry.carry(os.fspath(source), os.fspath(target), jobs=jobs, on_bytes=on_bytes)
         self.sync_dir(_parent(target))
 
+    def remove_empty(self, path: StrPath) -> None:
+        """Removes a directory that holds nothing; one that holds something stays, a missing one is fine."""
+        with told(path):
+            announce(f"remove-empty {path}")
+            try:
+                os.rmdir(path)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
+                    raise
+                return
+        self.sync_dir(_parent(path))
+
     def sync_dir(self, path: StrPath) -> None:
         """Makes the names in a directory durable."""
         with told(path):

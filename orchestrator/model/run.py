@@ -91,7 +91,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the user asked for; fixed when the run is created."""
+    """What the user asked for; fixed when the run is created.
+
+    `found_agent` is the agent of steps that name none: the first one that was found on PATH.
+    """
 
     workflow: str = "default"
     agent: str | None = None
@@ -99,6 +102,7 @@ class RunOptions:
     integrate: Integrate = Integrate.BRANCH
     require_clean: bool = False
     max_time_s: float | None = None
+    found_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

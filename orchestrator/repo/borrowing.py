@@ -156,6 +156,9 @@ def scratch_for(
         ),
         shallow=history.read_small(repository.common_dir / "shallow"),
         exclude=history.read_small(repository.common_dir / "info" / "exclude"),
+        sparse=any(
+            key == "core.sparsecheckout" and value == "true" for key, value in repository.local_settings()
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from orchestrator.model.record import Checkpoint
 from orchestrator.paths import OrchestratorPaths, names
 from orchestrator.repo import borrowing, history, scratch
 from orchestrator.repo import tips as tipping
+from orchestrator.repo.git import Git
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.scratch import Scratch
 from orchestrator.repo.snapshot import Snapshot, Snapshots, Wanted
@@ -85,7 +86,8 @@ class Checkpoints:
     ) -> Checkpoint:
         previous = self._newest(run_id)
         root = Path(os.path.realpath(tree.path))
-        snapshots = Snapshots(room, root, trusted=self.repository.trusted, report=report)
+        trusted = self.repository.trusted
+        snapshots = Snapshots(room, root, trusted=trusted, report=report)
         snapshot = snapshots.take(tree.path, files, tree.base, wanted)
         tips = self._tips(tree, files, room, wanted, snapshot, previous, report)
         content = _assemble(room, snapshot, tips, document)
@@ -99,10 +101,13 @@ class Checkpoints:
         except GitFailed as error:
             if self.repository.read_ref(_ref(run_id)) != (previous.commit if previous else None):
                 raise _moved(run_id) from error
-            if len(parents) == 1:
-                raise
+            snapshots = Snapshots(room, root, trusted=trusted, report=report, afresh=True)
+            snapshot = snapshots.take(tree.path, files, tree.base, wanted)
             git = room.git(tree.path, trusted=False)
-            parents = (parents[0], *tipping.whole(git, parents[1:], report))
+            _drop_broken(git, snapshot, tips, report)
+            content = _assemble(room, snapshot, tips, document)
+            message = _message(number, label, snapshot.tree)
+            parents = self._parents(tree, previous, tips)
             data = borrowing.commit_bytes(content, parents, message)
             commit = room.put("commit", data)
             self._publish(run_id, room, commit)
@@ -276,6 +281,15 @@ def _moved(run_id: RunId) -> Failed:
         code="ref-moved",
         hint=f"Look at what is there: orchestrator checkpoints {run_id}",
     )
+
+
+def _drop_broken(git: Git, snapshot: Snapshot, tips: tipping.Tips, report: Callable[[str], None]) -> None:
+    """Leaves out what cannot be read completely, so that the rest is kept."""
+    tips.parents = tipping.whole(git, tips.parents, report)
+    tips.loose = {name: entry for name, entry in tips.loose.items() if tipping.whole(git, [entry[1]], report)}
+    if snapshot.staged is not None and not tipping.whole(git, [snapshot.staged], report):
+        snapshot.staged = None
+    snapshot.unmerged = tuple(stage for stage in snapshot.unmerged if tipping.whole(git, [stage[1]], report))
 
 
 def _assemble(room: Scratch, snapshot: Snapshot, tips: tipping.Tips, document: JsonObject) -> ObjectId:

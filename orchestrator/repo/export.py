@@ -7,49 +7,61 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.errors import Refused
+from orchestrator.errors import GitFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId
 from orchestrator.paths import names
-from orchestrator.repo.durable import sync_file
 from orchestrator.repo.repository import OURS, Repository
 
 
-def export_bundle(repository: Repository, file: Path) -> Mapping[str, ObjectId]:
+def export_bundle(repository: Repository, file: Path, *, scratch: Path) -> Mapping[str, ObjectId]:
     """Writes all our refs and branches, with their whole history, into the bundle `file`; returns them.
 
-    Any repository can fetch from it. It appears under its name complete, checked and durable; a kill leaves a
-    temporary file beside it.
+    Any repository can fetch from it. It appears under its name complete, checked and durable. A kill leaves
+    files in `scratch`, a directory of ours, and perhaps one temporary file beside `file`, which the next
+    export removes; a bundle that an earlier call completed and that holds everything still is taken as it is.
 
     Raises:
-        Refused: `export-exists`, a file of that name is there; `nothing-to-export`.
+        Refused: `export-exists`, another file of that name is there; `nothing-to-export`.
         DiskFailed: the place is full or not writable.
     """
-    refs = repository.our_refs()
+    refs, disk = repository.our_refs(), Disk()
+    place = Path(os.path.abspath(file))
+    if os.path.lexists(place):
+        if _is_whole(repository, place, refs):
+            return refs
+        raise Refused(f"{file} exists already.", code="export-exists", hint="Choose another name.")
     if not refs:
         raise Refused(
             "There is nothing to export: no run has left anything.",
             code="nothing-to-export",
             hint="Take it out without --export: orchestrator deinit",
         )
-    if os.path.lexists(file):
-        raise Refused(f"{file} exists already.", code="export-exists", hint="Choose another name.")
-    place = Path(os.path.abspath(file))
-    scratch = place.parent / f".tmp-orchestrator-{secrets.token_hex(8)}"
+    draft = scratch / f"export-{secrets.token_hex(8)}.bundle"
     try:
         wanted = "".join(f"{name}\n" for name in refs).encode("utf-8", "surrogateescape")
-        repository.git.run("bundle", "create", "-q", str(scratch), "--stdin", input=wanted, mutates=True)
-        if holds(repository, scratch) != dict(refs):
+        repository.git.run("bundle", "create", "-q", str(draft), "--stdin", input=wanted, mutates=True)
+        if holds(repository, draft) != dict(refs):
             raise Refused(
                 "A run changed something while it was exported.",
                 code="export-changed",
                 hint="Wait for the runs to end, then export again.",
             )
-        sync_file(scratch)
-        Disk().rename(scratch, place)
+        disk.sweep_temp(place.parent)
+        disk.copy(draft, place)
     finally:
-        Disk().remove(scratch)
+        disk.remove(draft)
     return refs
+
+
+def _is_whole(repository: Repository, bundle: Path, refs: Mapping[str, ObjectId]) -> bool:
+    """Returns whether a file is a bundle of our refs that still holds each of `refs`."""
+    try:
+        held = holds(repository, bundle)
+    except GitFailed:
+        return False
+    ours = bool(held) and all(name.startswith(OURS) for name in held)
+    return ours and all(held.get(name) == oid for name, oid in refs.items())
 
 
 def holds(repository: Repository, bundle: Path) -> Mapping[str, ObjectId]:

@@ -15,6 +15,7 @@ from orchestrator.errors import Failed, GitFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.paths import names
+from orchestrator.repo import ref_locks
 from orchestrator.repo.export import holds, unmerged_runs
 from orchestrator.repo.journal import Discard, Journal
 from orchestrator.repo.repository import OURS, Repository
@@ -24,6 +25,9 @@ from orchestrator.repo.settle import is_ancestor
 DISCARDED_REFS = "refs/orchestrator/discarded/"
 """Where the results of discarded runs stay reachable."""
 
+
+GONE = "gone"
+"""What a tree is called among our notes beside it while it is removed."""
 
 LAST = (names.LOCKS, names.LAYOUT, names.IGNORE)
 """What goes last of `.orchestrator/`, in this order: by it an unfinished removal is known."""
@@ -43,8 +47,8 @@ def remove_tree(
     """Removes an isolated tree below `root` after `checkpoint` has kept all of it.
 
     Our notes beside it go too. `checkpoint` takes one now and returns its commit, which must be on the
-    run's ref; when it fails, nothing is removed. A kill leaves a part of the tree for a second call, and
-    the checkpoint.
+    run's ref; when it fails, nothing is removed. The tree leaves its place in one step, so that nobody takes
+    a checkpoint of a part of it; a kill leaves the rest among our notes, which `remove_notes` removes.
 
     Raises:
         Refused: `not-ours`, the path is not below `root`, or a link.
@@ -66,7 +70,10 @@ def remove_tree(
             code="not-kept",
             hint="Look at the run with: orchestrator doctor",
         )
-    Disk().remove_tree(place)
+    disk, notes = Disk(), place.parent / f".{place.name}"
+    disk.make_dir(notes)
+    disk.remove_tree(notes / GONE)
+    disk.rename(place, notes / GONE)
     remove_notes(place)
     return WayBack(f"the tree {path}", f"orchestrator restore {commit} --into DIR")
 
@@ -186,9 +193,9 @@ def remove_ref(repository: Repository, name: str, old: ObjectId) -> WayBack:
     if not name.startswith(OURS):
         raise ValueError(f"{name} is not ours to remove")
     words = ("update-ref", "--no-deref", "-d", name, old)
-    done = repository.git.run(*words, ok=(0, 1, 128), mutates=True)
-    if done.status != 0 and repository.clear_stale_lock(name):
-        done = repository.git.run(*words, ok=(0, 1, 128), mutates=True)
+    done = ref_locks.deleting(
+        repository, name, lambda: repository.git.run(*words, ok=(0, 1, 128), mutates=True)
+    )
     if done.status != 0:
         found = repository.read_ref(name)
         if found == old:
@@ -215,14 +222,32 @@ def remove_refs(
         Refused: `not-exported`, `unmerged`, `branch-checked-out`; nothing was removed.
         Failed: `ref-moved`.
     """
+    require_removable(repository, refs, exported=exported)
+    ways = []
+    for name in sorted(refs, key=_removal_order):
+        oid = refs[name]
+        way = remove_ref(repository, name, oid)
+        ways.append(way if exported is None else WayBack(name, _from_bundle(exported, name)))
+    ref_locks.tidy(repository)
+    return tuple(ways)
+
+
+def _removal_order(name: str) -> tuple[int, str]:
+    # Result and base tell that a run's work is merged: without them a second call would refuse.
+    order = (names.RUN_REFS, names.RESULT_REFS, names.BRANCHES, names.BASE_REFS)
+    places = [place for place, prefix in enumerate(order) if name.startswith(prefix)]
+    return (places[0] if places else 0), name
+
+
+def require_removable(repository: Repository, refs: Mapping[str, ObjectId], *, exported: Path | None) -> None:
+    """Makes sure that removing `refs` loses no work and that no worktree stands on one of them.
+
+    Raises:
+        Refused: `not-exported`, `unmerged`, `branch-checked-out`.
+    """
     require_kept(repository, refs, exported=exported)
     for name in refs:
         _require_not_checked_out(repository, name)
-    ways = []
-    for name, oid in refs.items():
-        way = remove_ref(repository, name, oid)
-        ways.append(way if exported is None else WayBack(name, _from_bundle(exported, name)))
-    return tuple(ways)
 
 
 def require_kept(repository: Repository, refs: Mapping[str, ObjectId], *, exported: Path | None) -> None:

@@ -37,10 +37,12 @@ class Scratch:
         settings: Pairs = (),
         shallow: bytes = b"",
         exclude: bytes = b"",
+        sparse: bool = False,
     ) -> None:
         self.path = place / f"{PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
         self.object_format = object_format
         self.partial = any(key == "extensions.partialclone" for key, _ in settings)
+        self.sparse = sparse
         self._borrowed: list[bytes] = []
         disk = Disk()
         disk.make_dir(place)

@@ -23,9 +23,10 @@ from orchestrator.repo.git import Git, split
 from orchestrator.repo.scratch import Scratch
 from orchestrator.repo.special import special_files
 
-# Only what is not an ordinary tracked file: another tag than H, or a gitlink.
-_ENTRY = re.compile(rb"(?:\A|\0)(?!H 1[02]0)(.) (\d{6}) ([0-9a-f]+) (\d)\t([^\0]*)", re.DOTALL)
+_ORDINARY = (b"H 100", b"H 120")
+_ENTRY = re.compile(rb"(.) (\d{6}) ([0-9a-f]+) (\d)\t(.*)", re.DOTALL)
 _MODULE_PATH = re.compile(rb"^\s*path\s*=\s*(.*?)\s*$", re.MULTILINE)
+_NO_SUBMODULES = (("diff.ignoreSubmodules", "all"),)
 _DEEPEST = 16
 _LARGEST_INDEX_BYTES = 4 << 30
 
@@ -70,14 +71,24 @@ class _Entry:
 class Snapshots:
     """Takes snapshots into one scratch directory; `report` hears of everything that could not be kept.
 
-    `root` is the resolved top of the tree: no git directory outside it is read.
+    `root` is the resolved top of the tree: no git directory outside it is read. With `afresh` every file is
+    read anew, for a work tree whose index names objects that are missing.
     """
 
-    def __init__(self, room: Scratch, root: Path, *, trusted: bool, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        room: Scratch,
+        root: Path,
+        *,
+        trusted: bool,
+        report: Callable[[str], None],
+        afresh: bool = False,
+    ) -> None:
         self._room = room
         self._root = root
         self._trusted = trusted
         self._report = report
+        self._afresh = afresh
         self._levels = 0
 
     def take(
@@ -95,22 +106,25 @@ class Snapshots:
             GitFailed: not even the files could be written as objects (a full disk).
         """
         self._levels += 1
-        git = self._room.git(work_tree, trusted=self._trusted, index=f"index-{self._levels}")
-        level = _Level(git, base, wanted, self._report, partial=self._room.partial)
+        number = f"{self._levels}{'-afresh' if self._afresh else ''}"
+        git = self._room.git(work_tree, trusted=self._trusted, index=f"index-{number}")
+        partial, sparse = self._room.partial, self._room.sparse and depth == 0
+        level = _Level(git, base, wanted, self._report, partial=partial, sparse=sparse)
         try:
             level.opened.open_root(work_tree)
+            index = files.index if files else None
             try:
-                return self._level(level, files.index if files else None, depth)
+                return self._level(level, index, depth, afresh=self._afresh)
             except GitFailed as error:
-                if files is None:
+                if files is None or self._afresh:
                     raise
                 self._report(f"the index of {shown(work_tree)} is not used: {error.message}")
-                return self._level(level, None, depth)
+                return self._level(level, index, depth, afresh=True)
         finally:
             level.opened.restore()
 
-    def _level(self, level: _Level, index: Path | None, depth: int) -> Snapshot:
-        level.seed(index)
+    def _level(self, level: _Level, index: Path | None, depth: int, *, afresh: bool) -> Snapshot:
+        level.seed(index, afresh=afresh)
         level.add()
         result = self._nested(level, depth)
         with ThreadPoolExecutor(1) as other:
@@ -184,7 +198,14 @@ class _Level:
     """One work tree with its scratch index."""
 
     def __init__(
-        self, git: Git, base: ObjectId | None, wanted: Wanted, report: Callable[[str], None], *, partial: bool
+        self,
+        git: Git,
+        base: ObjectId | None,
+        wanted: Wanted,
+        report: Callable[[str], None],
+        *,
+        partial: bool,
+        sparse: bool,
     ) -> None:
         assert git.index is not None
         self.git = git
@@ -195,20 +216,25 @@ class _Level:
         self.opened = permissions.Opened()
         self.original = git.index.with_name(git.index.name + "-original")
         self.entries: tuple[_Entry, ...] = ()
+        self.sparse = sparse
+        self.afresh = False
         self.failed = False
         self.warned = False
         # Elsewhere a missing object must be noticed: the file it stood for is then read again.
         self.lenient = ("--missing-ok",) if partial else ()
 
-    def seed(self, theirs: Path | None) -> None:
-        """Starts from a copy of the index the work tree has, or else from the base."""
+    def seed(self, theirs: Path | None, *, afresh: bool) -> None:
+        """Starts from a copy of the index the work tree has, or else (or `afresh`) from the base."""
         for place in (self.index, self.original):
             place.unlink(missing_ok=True)
-        if theirs is not None and _copy_index(theirs, self.index):
-            os.link(self.index, self.original)  # git replaces an index by rename and writes into none
+        self.afresh = afresh
+        if theirs is not None and _copy_index(theirs, self.original) and not afresh:
+            os.link(self.original, self.index)  # git replaces an index by rename and writes into none
         elif self.base is not None:
             self._run("read-tree", self.base)
-            os.link(self.index, self.original)
+            if self.sparse:
+                absent = split(self._run("ls-files", "-d", "-z").stdout)
+                self._feed("--skip-worktree", absent)
 
     def add(self) -> None:
         """Brings the index up to the files, edits hidden by assume-unchanged and skip-worktree included."""
@@ -216,7 +242,9 @@ class _Level:
             listing = other.submit(self._entries)
             self._add_all()
             self.entries = listing.result()
-        if self._unhide():
+        if self.afresh:
+            self._add_names()
+        elif self._unhide():
             self._add_all()
 
     def _add_all(self) -> None:
@@ -234,11 +262,18 @@ class _Level:
     def _entries(self) -> tuple[_Entry, ...]:
         if not self.original.exists():
             return ()
-        done = self._original().run("ls-files", "-v", "-s", "-z")
-        return tuple(_Entry(*found) for found in _ENTRY.findall(done.stdout))
+        done = self._original().run("ls-files", "-v", "-s", "-z", ok=None if self.afresh else (0,))
+        return _unusual(done.stdout)
 
     def _original(self) -> Git:
         return replace(self.git, index=self.original)
+
+    def _add_names(self) -> None:
+        """Adds what the original index names, if it can be read: ignored files the agent added by force."""
+        if self.original.exists():
+            named = split(self._original().run("ls-files", "-z", ok=None).stdout)
+            there = _present(self.git.directory, named)
+            self._feed("--add", [path for path in there if _is_content(self.git.directory, path)])
 
     def _unhide(self) -> bool:
         assumed = [entry.path for entry in self.entries if entry.tag.islower()]
@@ -254,9 +289,9 @@ class _Level:
         if not self.warned and not any(entry.mode == b"160000" for entry in self.entries):
             return {}, ()  # git warns of every nested repository it adds
         links = {
-            found[4]: found[2]
-            for found in _ENTRY.findall(self._run("ls-files", "-v", "-s", "-z").stdout)
-            if found[1] == b"160000"
+            entry.path: entry.oid
+            for entry in _unusual(self._run("ls-files", "-v", "-s", "-z").stdout)
+            if entry.mode == b"160000"
         }
         empty = []
         if self.failed:
@@ -311,9 +346,10 @@ class _Level:
         """
         missing: list[bytes] = []
         if self.base is not None:
-            listed = split(
-                self._run("diff-tree", "-r", "-z", "--name-status", "--no-renames", self.base, tree).stdout
-            )
+            words = ("diff-tree", "-r", "-z", "--name-status", "--no-renames", self.base, tree)
+            # It needs no index but would read the whole of ours.
+            indexless = replace(self.git, index=self.index.with_name("no-index"))
+            listed = split(indexless.run(*words, settings=_NO_SUBMODULES).stdout)
             changes = tuple(zip(listed[::2], listed[1::2], strict=True))
             missing = _present(self.git.directory, [path for kind, path in changes if kind == b"D"])
             self._report_special([path for _, path in changes])
@@ -360,14 +396,14 @@ class _Level:
                 entry.mode.decode(),
             )
             for entry in self.entries
-            if entry.stage != b"0"
+            if entry.stage != b"0" and not self._is_brought(entry.path)
         )
         if not self.original.exists():
             return None, ()
         git = self._original()
-        if stages:
+        if any(entry.stage != b"0" for entry in self.entries):
             lines = [b"0 %b\t%b" % (b"0" * len(e.oid), e.path) for e in self.entries if e.stage != b"0"]
-            git.run("update-index", "-z", "--index-info", input=b"\0".join(lines) + b"\0")
+            git.run("update-index", "-z", "--index-info", input=b"\0".join(lines) + b"\0", ok=None)
         try:
             staged = ObjectId(git.text("write-tree"))
         except GitFailed as error:
@@ -381,14 +417,26 @@ class _Level:
             staged = ObjectId(git.text("write-tree"))
         return staged, stages
 
-    def _feed(self, option: str, paths: Iterable[bytes]) -> None:
+    def _is_brought(self, path: bytes) -> bool:
+        names = [os.fsencode(name.strip("/")) for name in self.wanted.brought]
+        return any(path == name or path.startswith(name + b"/") for name in names)
+
+    def _feed(self, option: str, paths: Sequence[bytes]) -> None:
+        if not paths:
+            return
         self._run("update-index", option, "-z", "--stdin", input=b"\0".join(paths) + b"\0")
 
     def _info(self, lines: Iterable[bytes]) -> None:
         self._run("update-index", "-z", "--index-info", input=b"\0".join(lines) + b"\0")
 
     def _run(self, *words: str | bytes, input: bytes = b"", ok: Sequence[int] = (0,)) -> Captured:
-        return self.git.run(*words, input=input, ok=ok, settings=(("diff.ignoreSubmodules", "all"),))
+        return self.git.run(*words, input=input, ok=ok, settings=_NO_SUBMODULES)
+
+
+def _unusual(listing: bytes) -> tuple[_Entry, ...]:
+    """Returns what `ls-files -v -s -z` lists except ordinary tracked files: gitlinks, and any tag but H."""
+    items = [item for item in split(listing) if not item.startswith(_ORDINARY)]
+    return tuple(_Entry(*found.groups()) for item in items if (found := _ENTRY.fullmatch(item)))
 
 
 def shown(path: bytes | Path) -> str:

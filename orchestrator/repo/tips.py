@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.model.ids import ObjectId
-from orchestrator.repo import borrowing, history
+from orchestrator.repo import history
 from orchestrator.repo.git import Git, split
 from orchestrator.repo.scratch import Scratch
 
@@ -97,14 +97,14 @@ def _independent(
     return [ObjectId(oid) for oid in commits if oid in seen and oid not in reached]
 
 
-def whole(git: Git, commits: Iterable[str], report: Callable[[str], None]) -> list[ObjectId]:
-    """Returns the commits whose history can be read, where that of others is broken."""
+def whole(git: Git, oids: Iterable[str], report: Callable[[str], None]) -> list[ObjectId]:
+    """Returns the objects of which everything they reach can be read; reports the others."""
     kept = []
-    for oid in commits:
+    for oid in oids:
         if git.run("rev-list", "--objects", "--quiet", oid, "--", ok=(0, 128)).status == 0:
             kept.append(ObjectId(oid))
         else:
-            report(f"the history of commit {oid} is incomplete")
+            report(f"{oid} is left out: objects of it are missing")
     return kept
 
 
@@ -116,26 +116,42 @@ def without_brought(
     brought: tuple[str, ...],
     report: Callable[[str], None],
 ) -> None:
-    """Replaces parents whose history holds a file that was brought in by their last trees without it."""
-    names = [os.fsencode(name.strip("/")) for name in brought]
+    """Rewrites parents whose history holds a file that was brought in: no commit of theirs keeps it."""
+    names = [b":(top,literal)" + os.fsencode(name.strip("/")) for name in brought]
     if not names:
         return
+    new = [f"^{oid}" for oid in sorted(known)]
     clean = []
     for parent in tips.parents:
-        words = [parent, "--not", *sorted(known)]
-        if not git.run("rev-list", "-1", "--ignore-missing", *words, "--", *names).stdout:
+        # Without --full-history git would not look into the parent of a stash that holds ignored files.
+        words = ("-1", "--full-history", "--ignore-missing", parent, *new)
+        if git.run("rev-list", *words, "--", *names).stdout:
+            report(f"commit {parent} is kept without the files that were brought in")
+            clean.append(_rewritten(git, room, parent, new, names))
+        else:
             clean.append(parent)
-            continue
-        report(
-            f"the history of commit {parent} holds a file that was brought in; its files without it are kept"
-        )
-        git.run("read-tree", parent)
-        listed = split(git.run("ls-files", "-z", "--", *names).stdout)
-        git.run("update-index", "-z", "--force-remove", "--stdin", input=b"\0".join(listed) + b"\0")
-        tree = ObjectId(git.text("write-tree", "--missing-ok"))
-        message = f"files of {parent} without what was brought in\n"
-        clean.append(room.put("commit", borrowing.commit_bytes(tree, (), message)))
     tips.parents = clean
+
+
+def _rewritten(git: Git, room: Scratch, tip: ObjectId, new: list[str], names: list[bytes]) -> ObjectId:
+    made: dict[bytes, bytes] = {}
+    for oid in git.lines("rev-list", "--topo-order", "--reverse", "--ignore-missing", tip, *new):
+        head, blank, message = git.run("cat-file", "commit", oid).stdout.partition(b"\n\n")
+        lines = head.split(b"\n")
+        lines[0] = b"tree " + _tree_without(git, oid, names).encode()
+        for number, line in enumerate(lines):
+            if line.startswith(b"parent "):
+                lines[number] = b"parent " + made.get(line[7:], line[7:])
+        made[oid.encode()] = room.put("commit", b"\n".join(lines) + blank + message).encode()
+    return ObjectId(made[tip.encode()].decode())
+
+
+def _tree_without(git: Git, commit: str, names: list[bytes]) -> str:
+    git.run("read-tree", commit)
+    listed = split(git.run("ls-files", "-z", "--", *names).stdout)
+    if listed:
+        git.run("update-index", "-z", "--force-remove", "--stdin", input=b"\0".join(listed) + b"\0")
+    return git.text("write-tree", "--missing-ok")
 
 
 def as_text(named: Mapping[str, str]) -> bytes:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from orchestrator.errors import Failed, Refused
 from orchestrator.fs.disk import Disk
+from orchestrator.fs.probe import boot_id
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.paths import names
-from orchestrator.repo import borrowing, history, scratch
+from orchestrator.repo import borrowing, history, outage, scratch
 from orchestrator.repo.git import Git
 from orchestrator.repo.repository import Repository
 
@@ -97,6 +98,31 @@ class IsolatedTrees:
         borrowing.repair(self.repository, tree.path)
         return IsolatedTree(tree.path, run_id, name, base)
 
+    def is_of_this_boot(self, tree: IsolatedTree) -> bool:
+        """Returns whether the machine has run on since the tree was made; True where nobody can tell.
+
+        A tree is not durable, its checkpoints are: a power cut empties files written shortly before.
+        """
+        made, now = _boot_in(history.read_small(tree.sidecar / _READY)), boot_id()
+        return made == now or not made or not now
+
+    def put_back_emptied(self, tree: IsolatedTree, known: ObjectId) -> tuple[str, ...]:
+        """Gives files that hold nothing (or only zero bytes) the content they have in the tree `known`.
+
+        Returns their paths. Files that `known` has empty, that are gone, links, or behind links stay.
+        """
+        emptied = outage.emptied(self.repository, tree.path, known)
+        if emptied:
+            room = borrowing.scratch_for(self.repository, tree.sidecar)
+            try:
+                git = room.git(tree.path, trusted=self.repository.trusted)
+                git.run("read-tree", known, mutates=True)
+                listed = b"".join(path + b"\0" for path in emptied)
+                git.run("checkout-index", "-f", "-z", "--stdin", input=listed, mutates=True, network=True)
+            finally:
+                room.remove()
+        return tuple(os.fsdecode(path) for path in emptied)
+
     def list(self, run_id: RunId | None = None) -> tuple[IsolatedTree, ...]:
         """Returns the trees that are ready, by run and name; half-made ones are not among them."""
         found = []
@@ -155,16 +181,30 @@ class IsolatedTrees:
             self.repository.update_ref(name, commit, None)
 
     def _receipt(self, tree: IsolatedTree) -> bytes:
-        facts = {"schema_version": 1, "run_id": tree.run_id, "name": tree.name, "base": tree.base}
+        facts = {
+            "schema_version": 1,
+            "run_id": tree.run_id,
+            "name": tree.name,
+            "base": tree.base,
+            "boot": boot_id(),
+        }
         return json.dumps(facts, indent=1).encode() + b"\n"
 
 
-def _base_in(receipt: bytes) -> ObjectId | None:
+def _facts_in(receipt: bytes) -> dict[str, object]:
     try:
         facts = json.loads(receipt)
     except ValueError:
-        return None
-    base = facts.get("base") if isinstance(facts, dict) else None
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _boot_in(receipt: bytes) -> str:
+    return str(_facts_in(receipt).get("boot", ""))
+
+
+def _base_in(receipt: bytes) -> ObjectId | None:
+    base = _facts_in(receipt).get("base")
     return ObjectId(base) if isinstance(base, str) and re.fullmatch(r"[0-9a-f]{40,64}", base) else None
 
 

@@ -187,10 +187,7 @@ def _complete(
     else:
         disk.make_dir(paths.orchestrator_dir)
     _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
-    for name in DIRECTORIES:
-        if not os.path.isdir(paths.orchestrator_dir / name):
-            disk.make_dir(paths.orchestrator_dir / name)
-            made.append(f"{name}/")
+    made += make_directories(paths, disk)
     if workflow_yaml is not None:
         _write_missing(disk, paths, names.CONFIG, workflow_yaml, made)
     document = {"tool": TOOL, "layout_version": LAYOUT_VERSION, "repo_id": repo_id}
@@ -206,6 +203,26 @@ def _names_another_tool(path: str) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return not isinstance(document, dict) or document.get("tool") != TOOL
+
+
+def make_directories(paths: OrchestratorPaths, disk: Disk) -> tuple[str, ...]:
+    """Makes the directories of the layout that are missing, and returns their names.
+
+    A killed `deinit`, or a user who tidied up, leaves an `.orchestrator/` of ours without some of them.
+    """
+    missing = [name for name in DIRECTORIES if not os.path.isdir(paths.orchestrator_dir / name)]
+    for name in missing:
+        disk.make_dir(paths.orchestrator_dir / name)
+    return tuple(f"{name}/" for name in missing)
+
+
+def is_left_by_init(directory: str) -> bool:
+    """Returns whether all that `directory` holds is what a killed `init` leaves and nobody else wrote."""
+    if read_ownership(directory) is not Ownership.CLONE:
+        return False
+    lasting = {entry for entry in os.listdir(directory) if not entry.startswith(TEMP_PREFIX)}
+    known = {names.IGNORE, names.CONFIG, *DIRECTORIES}
+    return not lasting or (lasting <= known and _unfinished(directory, lasting))
 
 
 def _unfinished(directory: str, entries: set[str]) -> bool:

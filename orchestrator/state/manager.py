@@ -439,8 +439,10 @@ class StateManager:
         """Returns the runs that have not ended, oldest first; whether one is alive its lock tells."""
         return self._runs.not_ended()
 
-    def export_run_summary(self, run_id: RunId) -> JsonObject:
+    def export_run_summary(self, run_id: RunId, *, run: Run | None = None) -> JsonObject:
         """Returns everything about a run but its events, as `recover_run` takes it.
+
+        `run` stands in for what is recorded of the run itself, for the last checkpoint of one about to end.
 
         Raises:
             Refused: `unknown-run`.
@@ -449,7 +451,7 @@ class StateManager:
             return document.exported(
                 document.RunDocument(
                     schema_version=1,
-                    run=self._runs.get(run_id),
+                    run=run or self._runs.get(run_id),
                     phases=tuple(self._phases.of_run(run_id)),
                     executions=tuple(self._executions.of_run(run_id, None)),
                     findings=tuple(self._findings.of_run(run_id, None, False)),

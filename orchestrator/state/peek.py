@@ -30,7 +30,10 @@ if TYPE_CHECKING:
         attempts: int
 
     class RunGlance(TypedDict):
-        """A run as `status` shows it; times are ISO 8601 UTC."""
+        """A run as `status` shows it; times are ISO 8601 UTC.
+
+        `agent` took the last step, `verdict` is the last decision, `outcome` what was proved.
+        """
 
         id: str
         task: str
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
         base: str
         phases: list[PhaseGlance]
         executions: int
+        agent: str | None
+        outcome: str | None
+        verdict: str | None
         waiting_for: str | None
         wake_at: str | None
         cancel_requested: bool
@@ -61,7 +67,8 @@ SCHEMA_VERSION = 1
 
 _RUN = (
     "SELECT id, task, status, created_at, json_extract(progress, '$.branch'), base,"
-    " json_extract(progress, '$.waiting_for'), json_extract(progress, '$.wake_at'), cancel_requested"
+    " json_extract(progress, '$.waiting_for'), json_extract(progress, '$.wake_at'), cancel_requested,"
+    " json_extract(progress, '$.outcome')"
     " FROM runs "
 )
 _OPEN = "WHERE status IN ('planning', 'executing', 'verifying', 'waiting') "
@@ -76,6 +83,9 @@ _USAGE = (
     " FROM executions WHERE run_id = ?"
 )
 _LAST_EVENT = "SELECT at FROM events WHERE run_id = ? ORDER BY run_seq DESC LIMIT 1"
+_LATEST = (
+    "SELECT json_extract(data, ?) FROM events WHERE run_id = ? AND kind = ? ORDER BY run_seq DESC LIMIT 1"
+)
 _INTERVENTIONS = "SELECT count(*) FROM manual_interventions WHERE status = 'open'"
 
 
@@ -123,7 +133,7 @@ def _glance(connection: sqlite3.Connection, is_snapshot: bool, run_id: str | Non
 
 def _run(
     connection: sqlite3.Connection,
-    row: tuple[str, str, str, str, str | None, str, str | None, str | None, int],
+    row: tuple[str, str, str, str, str | None, str, str | None, str | None, int, str | None],
 ) -> RunGlance:
     run_id = row[0]
     executions, input_tokens, output_tokens, cost_usd = connection.execute(_USAGE, (run_id,)).fetchone()
@@ -141,6 +151,9 @@ def _run(
             for phase in connection.execute(_PHASES, (run_id,))
         ],
         "executions": executions,
+        "agent": _latest(connection, run_id, "step.started", "$.agent"),
+        "outcome": row[9],
+        "verdict": _latest(connection, run_id, "verdict.reached", "$.decision"),
         "waiting_for": row[6],
         "wake_at": row[7],
         "cancel_requested": bool(row[8]),
@@ -148,6 +161,11 @@ def _run(
         "last_event_at": None if last is None else last[0],
         "interventions": waiting[0],
     }
+
+
+def _latest(connection: sqlite3.Connection, run_id: str, kind: str, path: str) -> str | None:
+    found = connection.execute(_LATEST, (path, run_id, kind)).fetchone()
+    return None if found is None else found[0]
 
 
 def _readable(data: bytes) -> str:

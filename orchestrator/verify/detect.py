@@ -75,7 +75,9 @@ def has_module(python: str, module: str) -> bool:
         done = run_captured(
             words, cwd=os.sep, environment=minimal_environment({}), timeout_s=_PROBE_TIMEOUT_S
         )
-    except Failed:
+    except Failed as failure:
+        if isinstance(failure.__cause__, OSError) and failure.__cause__.filename != words[0]:
+            raise  # this machine cannot start anything now, which says nothing about the module
         return False
     return done.status == 0
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from orchestrator.errors import (
     Paused,
     Refused,
 )
-from tests.cli.conftest import Call, process
+from tests.cli.conftest import ENTRY, Call, process
 
 
 @pytest.mark.parametrize(
@@ -246,3 +248,28 @@ def test_errors_in_json_end_with_the_same_status(repository: Path) -> None:
 def test_usage_errors_come_in_json_too(call: Call, repository: Path) -> None:
     assert call("lgo", "--json", cwd=repository).json["error"]["code"] == "usage"
     assert call("--json", "-C", cwd=repository).json["error"]["code"] == "usage"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("command", ["doctor", "config"])
+def test_a_full_disk_under_the_output_is_no_bug(project: Path, command: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", ENTRY, command],
+            cwd=project,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    assert done.returncode == 3
+    assert done.stderr.startswith("error[disk-full]: Cannot write the output: no space left on device.\n")
+    assert not list((project / ".orchestrator" / "logs").glob("bug-*.txt"))
+
+
+def test_python_dash_m_is_the_same_command(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.startswith("orchestrator ")

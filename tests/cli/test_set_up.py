@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from orchestrator.config.template import SCHEMA_NAME
+from orchestrator.fs.effects import observe
 from tests.cli.conftest import Call
 from tests.conftest import GitCall
 
@@ -287,8 +291,6 @@ def test_deinit_leaves_what_git_tracks(repository: Path, call: Call, git: GitCal
 
 
 def test_an_interrupted_deinit_is_finished_by_the_next(project: Path, call: Call) -> None:
-    import shutil
-
     for entry in (project / ".orchestrator").iterdir():
         if entry.name in (".gitignore", "layout.json"):
             continue
@@ -296,7 +298,7 @@ def test_an_interrupted_deinit_is_finished_by_the_next(project: Path, call: Call
 
     answer = call("deinit", cwd=project)
 
-    assert (answer.status, answer.out) == (0, "An interrupted deinit is finished.\n")
+    assert (answer.status, answer.out) == (0, "What an interrupted call left is removed.\n")
     assert not (project / ".orchestrator").exists()
 
 
@@ -339,3 +341,62 @@ def test_listing_agents_runs_nothing_of_a_repository_that_nobody_trusts(
     call("trust", "--yes", cwd=repository)
     call("agents", cwd=repository)
     assert (repository / "ran").exists()
+
+
+class _Killed(KeyboardInterrupt):
+    """Stands for a kill in the middle of an effect: nothing but `finally` is done."""
+
+
+def _cut_off(act: Callable[[], object], effects: int) -> bool:
+    """Does something and breaks it off after so many durable effects; returns whether it was broken off."""
+    met = 0
+
+    def count(effect: str) -> None:
+        nonlocal met
+        met += 1
+        if met > effects:
+            raise _Killed(effect)
+
+    with observe(count), contextlib.suppress(_Killed):
+        act()
+    return met > effects
+
+
+def test_deinit_takes_out_what_an_init_killed_at_any_effect_left(
+    git: GitCall, repository: Path, call: Call
+) -> None:
+    effects = 0
+    while _cut_off(lambda: call("init", "--trust", cwd=repository), effects):
+        answer = call("deinit", cwd=repository)
+
+        assert answer.status == 0 or '"not-initialised"' in answer.err or "not initialised" in answer.err
+        assert not (repository / ".orchestrator").exists(), effects
+        assert git(repository, "status", "--porcelain", "--ignored") == ""
+        effects += 1
+    assert effects > 20
+
+
+def test_deinit_goes_on_where_it_was_killed_at_any_effect(
+    git: GitCall, project: Path, call: Call, tmp_path: Path
+) -> None:
+    assert (
+        call("run", "x", "--command", "sh -c 'echo new > made.txt'", "--run-id", "one", cwd=project).status
+        == 0
+    )
+    kept = git(project, "rev-parse", "refs/orchestrator/runs/one")
+    shutil.copytree(project, tmp_path / "kept", symlinks=True)
+    bundle, effects = tmp_path / "all.bundle", 0
+    while _cut_off(lambda: call("deinit", "--export", str(bundle), cwd=project), effects):
+        was_gone = not (project / ".orchestrator").exists()
+        answer = call("deinit", "--export", str(bundle), cwd=project)
+
+        assert answer.status == (2 if was_gone else 0), answer.err
+        assert not (project / ".orchestrator").exists(), effects
+        assert git(project, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+        assert f"{kept} refs/orchestrator/runs/one" in git(project, "bundle", "list-heads", str(bundle))
+        assert [path.name for path in tmp_path.glob(".tmp-*")] == []
+        bundle.unlink()
+        shutil.rmtree(project)
+        shutil.copytree(tmp_path / "kept", project, symlinks=True)
+        effects += 4
+    assert effects > 20

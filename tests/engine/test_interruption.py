@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -317,3 +318,32 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_files_that_a_power_cut_emptied_come_back_and_those_the_agent_emptied_do_not(
+    scene: Scene, git: GitCall, restarted: bool
+) -> None:
+    agent = scene.program("agent", BEGIN_THEN_SLEEP)
+    run_id = scene.start(command=agent)
+    tree = scene.root / ".orchestrator" / "worktrees" / run_id / "main"
+    scene.work(run_id, stop=(tree / ".git" / "begun").exists)
+    (tree / "app.py").write_bytes(b"")
+    receipt = tree.parent / ".main" / "ready.json"
+    if restarted:
+        receipt.write_text(re.sub(r'"boot": "[^"]*"', '"boot": "an earlier one"', receipt.read_text()))
+        (tree / ".git" / "index").write_bytes(b"")
+
+    scene.program("agent", "open('seen', 'w').write(open('app.py').read() + '|' + open('README.md').read())")
+    done = scene.resume(run_id)
+
+    assert done.status is RunStatus.COMPLETED
+    assert git(scene.root, "show", f"orchestrator/{run_id}:seen") == ("print(1)\n|" if restarted else "|")
+
+
+BEGIN_THEN_SLEEP = """
+    import time
+    open("README.md", "w")
+    open(".git/begun", "w")
+    time.sleep(60)
+"""

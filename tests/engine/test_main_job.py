@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from orchestrator.engine.merging import merge_run
+from orchestrator.engine.start import preview, start_run
 from orchestrator.errors import AnswerIsNo, Failed, Refused
 from orchestrator.model.ids import PhaseId
 from orchestrator.model.plan import Plan, PlannedPhase
@@ -308,3 +311,39 @@ def test_the_report_of_the_users_repository_names_what_an_outsider_changed(
     with scene.open() as workspace:
         told = [e.data for e in workspace.state.events(run.id) if e.kind == "fingerprint.changed"]
     assert "intruder" in str(told)
+
+
+def test_a_merge_that_was_asked_for_is_not_reported_as_an_outsiders_change(scene: Scene) -> None:
+    agent = scene.program("agent", "open('x', 'w')")
+
+    run = scene.run(command=agent, options={"integrate": Integrate.MERGE})
+
+    with scene.open() as workspace:
+        kinds = [event.kind for event in workspace.state.events(run.id)]
+    assert run.metadata.progress.merged
+    assert "fingerprint.changed" not in kinds
+    assert kinds[-1] == "run.finished"
+
+
+def test_steps_without_an_agent_use_the_first_one_found_and_keep_it(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gemini", "opencode"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text("#!/bin/sh\necho made > made\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    scene.environment = dict(os.environ)
+
+    with scene.open() as workspace:
+        request = scene.request(workspace)
+        shown = preview(workspace.context, request)
+        run_id = start_run(workspace.context, request, shown).id
+    (tmp_path / "bin" / "claude").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin" / "claude").chmod(0o755)
+    done = scene.work(run_id)
+
+    assert shown.warnings[0] == "No agent is named: gemini is the first one found on PATH."
+    assert done.status is RunStatus.COMPLETED
+    assert done.metadata.options.found_agent == "gemini"

@@ -194,10 +194,19 @@ def test_brought_files_are_in_no_checkpoint_even_when_the_agent_adds_commits_and
     other = bench.git(tree.path, "hash-object", "cfg/key")
     bench.git(tree.path, "add", "-Af")
     bench.git(tree.path, "commit", "-qm", "with secret")
+    (tree.path / "work.py").write_text("stashed\n")
+    bench.git(tree.path, "rm", "-q", "--cached", ".env")
+    (tree.path / ".gitignore").write_text(".env\n")
+    (tree.path / "beside.txt").write_text("untracked in the stash\n")
+    beside = bench.git(tree.path, "hash-object", "beside.txt")
+    bench.git(tree.path, "stash", "-q", "--all")
+    (tree.path / ".env").write_text("SECRET=canary\n")
     (tree.path / "work.py").write_text("more\n")
-    bench.git(tree.path, "add", "-A")
+    bench.git(tree.path, "add", "-Af")
 
     taken = bench.take(tree, include=(".env",), brought=(".env", "cfg"))
+
+    assert bench.reaches(beside)
 
     assert not bench.reaches(secret)
     assert not bench.reaches(other)
@@ -323,10 +332,12 @@ def test_a_commit_whose_history_is_broken_does_not_cost_the_others(bench: Bench)
 
     assert bench.files(taken.tree)["app.py"] == "bad 2"
     assert bench.reaches(good)
-    assert any("incomplete" in sentence for sentence in bench.left_out)
+    assert any("objects of it are missing" in sentence for sentence in bench.left_out)
 
 
-def test_links_special_files_modes_and_odd_names_are_kept_or_reported(bench: Bench) -> None:
+def test_links_special_files_modes_and_odd_names_are_kept_or_reported(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree = bench.tree()
     place = tree.path
     (place / "out").symlink_to("/etc/passwd")
@@ -344,7 +355,8 @@ def test_links_special_files_modes_and_odd_names_are_kept_or_reported(bench: Ben
     (place / "app.py").unlink()
     os.mkfifo(place / "app.py")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(place / "s"))
+        monkeypatch.chdir(place)  # the whole path may be too long for a socket
+        server.bind("s")
 
     taken = bench.take(tree)
 
@@ -459,7 +471,7 @@ def test_a_checkpoint_somebody_else_took_meanwhile_is_not_overwritten(bench: Ben
     with pytest.raises(Failed) as failed:
         bench.take(tree)
 
-    assert failed.value.code in {"ref-moved", "git-failed", "not-a-checkpoint"}
+    assert failed.value.code == "ref-moved"
     assert bench.repository.read_ref("refs/orchestrator/runs/run-1") == alien
 
 
@@ -488,12 +500,14 @@ def test_a_missing_blob_of_a_commit_costs_that_commit_and_not_the_checkpoint(ben
     bad = git(place, "rev-parse", "HEAD")
     blob = git(place, "rev-parse", "HEAD:app.py")
     (place / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    (place / "app.py").write_text("later\n")
 
     taken = bench.take(tree)
 
-    assert bench.files(taken.tree)["app.py"] == "bad"
+    assert bench.files(taken.tree)["app.py"] == "later"
     assert bench.reaches(good)
-    assert bench.left_out or bench.reaches(bad)
+    assert not bench.reaches(bad)
+    assert f"{bad} is left out: objects of it are missing" in bench.left_out
 
 
 def test_a_staged_version_whose_object_is_missing_is_reported(bench: Bench) -> None:
@@ -559,3 +573,23 @@ def test_what_stands_where_the_manifest_belongs_does_not_stop_a_checkpoint(bench
     bench.checkpoints.paths.checkpoint_manifest(RUN).write_text('{"checkpoints": 7}')
 
     assert bench.take(tree).number == 2
+
+
+def test_a_missing_object_of_an_unchanged_file_is_made_again_from_the_file(bench: Bench) -> None:
+    tree = bench.tree()
+    git, place = bench.git, tree.path
+    (place / ".gitignore").write_text("forced.log\n")
+    (place / "forced.log").write_text("ignored, added by force\n")
+    (place / "app.py").write_text("committed and unchanged\n")
+    git(place, "add", "-Af")
+    git(place, "commit", "-qm", "x")
+    for name in ("app.py", "forced.log"):
+        os.utime(place / name, (1_600_000_000, 1_600_000_000))
+    git(place, "status")
+    blob = git(place, "rev-parse", "HEAD:app.py")
+    (place / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+
+    files = bench.files(bench.take(tree).tree)
+
+    assert files["app.py"] == "committed and unchanged"
+    assert files["forced.log"] == "ignored, added by force"

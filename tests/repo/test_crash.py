@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.errors import Failed
 from orchestrator.fs import effects
+from orchestrator.repo import repository as repository_module
 from orchestrator.repo.fingerprint import differences
 from orchestrator.repo.recovery import find_runs
 from tests.conftest import GitCall
@@ -24,7 +25,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 
 def _work(bench: Bench) -> None:
     tree = bench.tree()
-    bench.take(tree, label="start")
     (tree.path / "new.py").write_text("x\n")
     (tree.path / "app.py").write_text("2\n")
     bench.take(tree, label="end")
@@ -84,7 +84,12 @@ def test_a_kill_at_any_effect_is_mended_by_doing_it_again(
     assert killed == total > 20
 
 
-def test_a_lock_that_a_killed_git_left_at_our_ref_is_cleared_and_those_of_others_stay(bench: Bench) -> None:
+def test_a_lock_that_a_killed_git_left_at_our_ref_is_cleared_and_those_of_others_stay(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        repository_module, "_LOCK_PATIENCE_S", 0.1
+    )  # nobody holds it, so nobody is waited for
     tree = bench.tree()
     bench.take(tree)
     ours = bench.path / ".git" / "refs" / "orchestrator" / "runs" / "run-1.lock"

@@ -27,6 +27,7 @@ OWN_FILES_ONLY = {
     "engine/verification.py": "reports of an attempt that is repeated",
     "repo/removal.py": "the law itself",
     "repo/index_lock.py": "the scratch directory of a move",
+    "repo/ref_locks.py": "logs of refs of ours that are deleted",
     "repo/scratch.py": "git directories made for one checkpoint",
     "repo/trees.py": "a tree that was never finished, before its receipt",
     "verify/clean.py": "clean trees, made from a tree hash that a checkpoint keeps",

@@ -13,6 +13,7 @@ from orchestrator.errors import DiskFailed, Failed, GitFailed, Refused
 from orchestrator.fs.effects import observe
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.repo.export import export_bundle, holds, unmerged_runs
+from orchestrator.repo.ref_locks import NOTE
 from orchestrator.repo.removal import (
     DISCARDED_REFS,
     WayBack,
@@ -332,7 +333,7 @@ def test_an_export_holds_everything_of_ours_and_nothing_is_lost_with_the_refs(
     before = opened(repository).our_refs()
     bundle = tmp_path / "all.bundle"
 
-    exported = export_bundle(opened(repository), bundle)
+    exported = export_bundle(opened(repository), bundle, scratch=tmp_path)
     ways = remove_refs(opened(repository), exported, exported=bundle)
     gone = opened(repository).our_refs()
     git(repository, "gc", "-q", "--prune=now")
@@ -350,7 +351,7 @@ def test_a_bundle_that_lacks_a_ref_or_is_damaged_is_no_export(
     git: GitCall, repository: Path, tip: ObjectId, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "all.bundle"
-    export_bundle(opened(repository), bundle)
+    export_bundle(opened(repository), bundle, scratch=tmp_path)
     checkpoint(git, repository, "later\n")
     torn = tmp_path / "torn.bundle"
     torn.write_bytes(b"no bundle")
@@ -369,11 +370,11 @@ def test_an_export_overwrites_nothing_and_says_when_there_is_nothing(
     git: GitCall, repository: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(Refused) as nothing:
-        export_bundle(opened(repository), tmp_path / "all.bundle")
+        export_bundle(opened(repository), tmp_path / "all.bundle", scratch=tmp_path)
     checkpoint(git, repository, "mine\n")
     (tmp_path / "all.bundle").write_text("mine\n")
     with pytest.raises(Refused) as exists:
-        export_bundle(opened(repository), tmp_path / "all.bundle")
+        export_bundle(opened(repository), tmp_path / "all.bundle", scratch=tmp_path)
 
     assert nothing.value.code == "nothing-to-export"
     assert exists.value.code == "export-exists"
@@ -389,7 +390,7 @@ def test_a_run_that_works_on_while_it_is_exported_is_noticed(
             git(repository, "update-ref", BRANCH, "main")
 
     with observe(work), pytest.raises(Refused) as refusal:
-        export_bundle(opened(repository), tmp_path / "all.bundle")
+        export_bundle(opened(repository), tmp_path / "all.bundle", scratch=tmp_path)
 
     assert refusal.value.code == "export-changed"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "repo"]
@@ -421,7 +422,7 @@ def test_a_checked_out_branch_keeps_every_ref_in_place(
     git: GitCall, repository: Path, tip: ObjectId, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "all.bundle"
-    refs = export_bundle(opened(repository), bundle)
+    refs = export_bundle(opened(repository), bundle, scratch=tmp_path)
     git(repository, "checkout", "-q", f"orchestrator/{RUN}")
 
     with pytest.raises(Refused) as refusal:
@@ -451,3 +452,52 @@ def test_only_a_directory_of_our_name_is_taken_out(repository: Path, tmp_path: P
     assert "doctor --recover" in ways[1].command
     assert not ours.exists()
     assert (repository / "app.py").exists()
+
+
+def test_an_export_that_was_cut_off_after_its_bundle_is_taken_up_again(
+    git: GitCall, repository: Path, tip: ObjectId, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "all.bundle"
+    first = export_bundle(opened(repository), bundle, scratch=tmp_path)
+    content = bundle.read_bytes()
+    git(repository, "update-ref", "-d", BRANCH)
+
+    second = export_bundle(opened(repository), bundle, scratch=tmp_path)
+    remove_refs(opened(repository), second, exported=bundle)
+    third = export_bundle(opened(repository), bundle, scratch=tmp_path)
+
+    assert first == {**second, BRANCH: tip}
+    assert third == {}
+    assert bundle.read_bytes() == content
+
+
+def test_locks_that_a_killed_deletion_left_do_not_stop_the_next(
+    git: GitCall, repository: Path, tip: ObjectId, tmp_path: Path
+) -> None:
+    git(repository, "pack-refs", "--all")
+    bundle = tmp_path / "all.bundle"
+    refs = export_bundle(opened(repository), bundle, scratch=tmp_path)
+    (repository / ".git" / NOTE).touch()
+    for name in ("packed-refs.lock", "packed-refs.new", f"{RESULT}.lock"):
+        place = repository / ".git" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+
+    remove_refs(opened(repository), refs, exported=bundle)
+
+    assert git(repository, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    left = {path.name for path in (repository / ".git").rglob("*orchestrator*")}
+    assert left == set()
+    assert not list((repository / ".git").rglob("*.lock"))
+
+
+def test_a_lock_on_the_packed_refs_that_is_not_ours_stays(
+    git: GitCall, repository: Path, tip: ObjectId
+) -> None:
+    (repository / ".git" / "packed-refs.lock").touch()
+
+    with pytest.raises(GitFailed):
+        remove_ref(opened(repository), RESULT, tip)
+
+    assert (repository / ".git" / "packed-refs.lock").exists()
+    assert opened(repository).read_ref(RESULT) == tip

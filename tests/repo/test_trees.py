@@ -184,6 +184,10 @@ def test_a_sparse_checkout_stays_sparse_and_keeps_what_it_does_not_show(
     assert files["out/new"] == "new outside"
     shutil.rmtree(tree.path / "out")
     assert bench.files(bench.take(tree).tree)["out/f"] == "out"
+    index = (tree.path / ".git" / "index").read_bytes()
+    (tree.path / ".git" / "index").write_bytes(b"rubbish")
+    assert bench.files(bench.take(tree).tree)["out/f"] == "out"
+    (tree.path / ".git" / "index").write_bytes(index)
     git(tree.path, "sparse-checkout", "reapply", "--sparse-index")
     assert bench.files(bench.take(tree).tree)["out/f"] == "out"
 

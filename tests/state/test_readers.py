@@ -181,6 +181,9 @@ def test_status_sees_everything_it_shows(state: StateManager, paths: Orchestrato
     state.update_run_status(RunId("r2"), RunStatus.WAITING, progress=reached)
     state.request_cancel(RunId("r2"))
     state.add_intervention(RunId("r2"), None, "a", "b")
+    state.record_event(RunId("r2"), EventKind.STEP_STARTED, {"agent": "one"})
+    state.record_event(RunId("r2"), EventKind.STEP_STARTED, {"agent": "two"})
+    state.record_event(RunId("r2"), EventKind.VERDICT_REACHED, {"decision": "retry"})
     last = state.record_event(RunId("r2"), SAID, {})
 
     found = glance(paths, "r2")["runs"]
@@ -200,6 +203,9 @@ def test_status_sees_everything_it_shows(state: StateManager, paths: Orchestrato
                 {"id": "phase-002", "name": "Second", "status": "pending", "attempts": 0},
             ],
             "executions": 3,
+            "agent": "two",
+            "outcome": None,
+            "verdict": "retry",
             "waiting_for": "quota",
             "wake_at": None,
             "cancel_requested": True,

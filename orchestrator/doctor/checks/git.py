@@ -6,7 +6,7 @@ import os
 
 from orchestrator.doctor.context import Context, run_of_ref
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, skip, warn
-from orchestrator.errors import Refused
+from orchestrator.errors import Failed, Refused
 from orchestrator.paths import names
 from orchestrator.process.spawn import minimal_environment, run_captured
 from orchestrator.repo.git import OLDEST
@@ -16,12 +16,13 @@ from orchestrator.state.layout import Ownership
 
 def _version(context: Context) -> Diagnosis:
     try:
-        context.git.peek()
         done = run_captured(
             ["git", "--version"], cwd=os.sep, environment=minimal_environment({"LC_ALL": "C"}), timeout_s=15
         )
-    except Exception as error:
-        return fail(f"Git cannot be started: {error}", "Install git 2.38 or newer, and put it on PATH.")
+    except Failed as error:
+        return fail(
+            f"Git cannot be started: {error.message}", "Install git 2.38 or newer, and put it on PATH."
+        )
     said = done.stdout.decode("utf-8", "replace").strip()
     numbers = said.removeprefix("git version ").split(".")
     if len(numbers) < 2 or not (numbers[0] + numbers[1]).isdigit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.doctor.context import Context, orchestrator_entries
@@ -11,6 +12,7 @@ from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, s
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.model.run import RunStatus
 from orchestrator.paths import names
+from orchestrator.repo.git import Git
 from orchestrator.repo.trees import IsolatedTree
 from orchestrator.state.layout import DIRECTORIES, Ownership, is_remains, unusable
 
@@ -61,6 +63,11 @@ def _complete(context: Context) -> Diagnosis:
     )
 
 
+def _git_at_home(context: Context) -> Git:
+    """Returns git in the checkout that holds `.orchestrator/`, which may not be the one called from."""
+    return replace(context.git(), directory=Path(context.located().home))
+
+
 def _ignored(context: Context) -> Diagnosis:
     paths = context.require_ours()
     if not paths.ignore_file.is_file():
@@ -69,7 +76,10 @@ def _ignored(context: Context) -> Diagnosis:
             "orchestrator doctor --fix",
             fixable=True,
         )
-    done = context.git().run("check-ignore", "-q", "--", str(paths.state_file), ok=(0, 1, 128), timeout_s=15)
+    words = ("check-ignore", "-q", "--", str(paths.state_file))
+    done = _git_at_home(context).run(*words, ok=(0, 1, 128), timeout_s=15)
+    if done.status == 128:
+        return skip("It does not lie in a working tree.")
     if done.status == 0:
         return ok("Git ignores what is private here.")
     return fail(
@@ -82,9 +92,9 @@ def _shared(context: Context) -> Diagnosis:
     paths = context.require_ours()
     if not paths.config_file.is_file():
         return skip("There is no workflow.yaml.")
-    done = context.git().run(
-        "check-ignore", "-v", "-z", "--no-index", "--", str(paths.config_file), ok=(0, 1, 128), timeout_s=15
-    )
+    asked = os.fsencode(paths.config_file) + b"\0"
+    words = ("check-ignore", "-v", "-z", "--stdin")
+    done = _git_at_home(context).run(*words, input=asked, ok=(0, 1, 128), timeout_s=15)
     source, line, pattern = ([*done.stdout.decode("utf-8", "surrogateescape").split("\0"), "", "", ""])[:3]
     if done.status != 0 or pattern.startswith("!"):
         return ok("workflow.yaml can be committed.")
@@ -99,7 +109,7 @@ def _shared(context: Context) -> Diagnosis:
 
 def _tracked(context: Context) -> Diagnosis:
     directory = names.DIRECTORY
-    items = context.git().zsplit("ls-files", "-z", "--", f":(top,literal){directory}")
+    items = _git_at_home(context).zsplit("ls-files", "-z", "--", f":(top,literal){directory}")
     tracked = [os.fsdecode(item) for item in items]
     private = [path for path in tracked if path.split("/")[1] not in names.COMMITTABLE]
     if not private:

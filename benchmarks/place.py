@@ -1,0 +1,129 @@
+"""A place to measure in: an empty home, a minimal environment, repositories of a chosen size."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orchestrator
+from orchestrator.discovery import locate
+from orchestrator.paths import OrchestratorPaths
+from orchestrator.repo.checkpoint import Checkpoints
+from orchestrator.repo.repository import Repository
+from orchestrator.repo.trees import IsolatedTrees
+
+_PASSED = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
+_FILES_A_DIRECTORY = 20
+_FEW = 500
+_PACKAGE = Path(orchestrator.__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured; the defaults are those of the goals."""
+
+    runs: int = 10_000
+    large_files: int = 50_000
+    tree_files: int = 4_000
+    steps: int = 100
+    commands: int = 0
+    """How many of the commands are asked for their help; 0 stands for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory of our own, and the environment in which everything below it runs."""
+
+    root: Path
+    environment: dict[str, str]
+
+    def git(self, directory: Path, *arguments: str, input: bytes = b"") -> str:
+        """Runs git and returns what it prints."""
+        done = subprocess.run(
+            ["git", *arguments], cwd=directory, env=self.environment, input=input, capture_output=True
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"git {' '.join(arguments)}: {done.stderr.decode(errors='replace')}")
+        return done.stdout.decode().strip()
+
+    def repository(self, name: str, files: int) -> Path:
+        """Makes a packed repository of `files` files in nested directories, with everything checked out.
+
+        Where it is large, its index is newer than every file by more than a second, so that git need not read
+        them again.
+        """
+        place = self.root / name
+        place.mkdir()
+        self.git(place, "init", "-q", "-b", "main")
+        self.git(place, "fast-import", "--quiet", input=b"".join(_history(files)))
+        self.git(place, "repack", "-adq")
+        self.git(place, "reset", "-q", "--hard", "main")
+        if files > _FEW:
+            settle(self, place)
+        return place
+
+
+def make_place(root: Path) -> Place:
+    """Returns a place below `root`, with a home of its own; byte code of the package is compiled first."""
+    home = root / "home"
+    home.mkdir()
+    config = home / ".gitconfig"
+    config.write_text("[user]\n\tname = A User\n\temail = user@example.invalid\n")
+    environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    environment.update(
+        HOME=str(home), LC_ALL="C.UTF-8", GIT_CONFIG_GLOBAL=str(config), GIT_CONFIG_NOSYSTEM="1"
+    )
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(_PACKAGE)], env=environment, check=True)
+    return Place(root, environment)
+
+
+def enter(place: Place) -> None:
+    """Makes this process's environment that of the place: the rooms read it."""
+    os.environ.clear()
+    os.environ.update(place.environment)
+
+
+def program() -> str:
+    """Returns the installed console script."""
+    return str(Path(sysconfig.get_path("scripts")) / "orchestrator")
+
+
+def settle(place: Place, repository: Path) -> None:
+    """Waits until no file is as young as the index, and lets git note that nothing changed."""
+    time.sleep(1.1)
+    place.git(repository, "status", "--porcelain")
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The parts of the product that work on one repository."""
+
+    paths: OrchestratorPaths
+    repository: Repository
+    trees: IsolatedTrees
+    checkpoints: Checkpoints
+
+
+def rooms(directory: Path) -> Rooms:
+    """Opens a repository as a run does."""
+    located = locate(str(directory), dict(os.environ))
+    paths = OrchestratorPaths(Path(located.home))
+    repository = Repository(located, trusted=True)
+    trees = IsolatedTrees(repository, paths.worktrees_dir)
+    return Rooms(paths, repository, trees, Checkpoints(repository, paths, trees))
+
+
+def _history(files: int) -> Iterator[bytes]:
+    yield b"commit refs/heads/main\ncommitter A User <user@example.invalid> 1700000000 +0000\ndata 5\nfirst\n"
+    for number in range(files):
+        directory, _ = divmod(number, _FILES_A_DIRECTORY)
+        content = b"".join(b"line %d of file %d\n" % (line, number) for line in range(20 + number % 40))
+        name = b"part%d/area%d/file%d.txt" % (directory // 50, directory % 50, number)
+        yield b"M 100644 inline %b\ndata %d\n%b\n" % (name, len(content), content)
+    yield b"done\n"
