@@ -22,6 +22,7 @@ COMMANDS = {
     "interventions": "List what needs a person.",
     "resolve": "Answer something that needed a person.",
     "verify": "Run the checks on the working tree as it is.",
+    "migrate": "Take over what earlier orchestrators left; show it first, take it back later.",
     "doctor": "Look for problems and say how to fix each.",
     "config": "Show, check and explain the configuration.",
     "agents": "List agents, their versions and health.",

@@ -9,12 +9,19 @@ import time
 
 from orchestrator.cli.screen import Screen, Styled
 from orchestrator.cli.terminal import silence
-from orchestrator.errors import ConfigInvalid, NotTrusted, OrchestratorError
+from orchestrator.errors import (
+    ConfigInvalid,
+    MigrationConflict,
+    MigrationRefused,
+    NotTrusted,
+    OrchestratorError,
+)
 
 INTERRUPTED = 130
 TERMINATED = 143
 OUR_BUG = 70
 
+_WITH_PROBLEMS = (ConfigInvalid, MigrationConflict, MigrationRefused)
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
@@ -60,7 +67,7 @@ def _of_the_disk(error: OSError) -> OrchestratorError:
 
 def _print_known(error: OrchestratorError, screen: Screen) -> None:
     _headline(screen, error.code, error.message)
-    places = error.problems if isinstance(error, ConfigInvalid) else ()
+    places = error.problems if isinstance(error, _WITH_PROBLEMS) else ()
     for place in places:
         screen.error(Styled("  --> ", "cyan"), place)
     if isinstance(error, NotTrusted):

@@ -35,6 +35,8 @@ Commands:
   interventions  List what needs a person.
   resolve        Answer something that needed a person.
   verify         Run the checks on the working tree as it is.
+  migrate        Take over what earlier orchestrators left; show it first, take
+                 it back later.
   doctor         Look for problems and say how to fix each.
   config         Show, check and explain the configuration.
   agents         List agents, their versions and health.
@@ -442,6 +444,39 @@ Options:
   --format text|json|sarif|junit|github|markdown
                                   Form of the answer.  [default: text]
   --trust                         Trust this repository for this call.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'migrate': r'''Usage: orchestrator migrate [OPTIONS] [[PLANFILE|ID]]
+
+  Take over what earlier orchestrators left; show it first, take it back later.
+
+Arguments:
+  [PLANFILE|ID] <str>  Carry out exactly the plan in this file; after
+                       --rollback: the migration.
+
+Options:
+  --dry-run           Show what would be done; change nothing.
+  --check             As --dry-run; exit 1 when there is something to do.
+  --rollback          Take the last migration back, or the one named.
+  --resume            Finish an interrupted one; begin none.
+  --finalize          Drop what --rollback needs; git keeps the originals.
+  --prefer old|new    Where both exist and differ, keep this one.
+  --only KIND         Only entries of this kind; repeatable.
+  --jobs <int range>  Copy with this many threads.  [default: 1; 1<=x<=64]
+  --layout FILE       Know this layout too; repeatable.
+  --plan-out FILE     Write the plan into this file; change nothing else.
+  --tracked           Move files that git tracks too, in its index.
+  --force             With --rollback: keep what changed since in quarantine.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

@@ -37,7 +37,7 @@ def init(
     workflow = None if _has_workflow(located, paths) else _starting_workflow(call, located)
     if dry_run:
         return _plan(call, paths, workflow)
-    made = _make(paths, private=private, workflow=workflow)
+    made = make(paths, private=private, workflow=workflow)
     facts: dict[str, Json] = {"directory": str(paths.orchestrator_dir), "created": list(made)}
     _say_made(call, paths, made)
     trusted = _trust(call, trust_now=trust)
@@ -98,7 +98,8 @@ def _names(workflow: bytes | None) -> tuple[str, ...]:
     return (*planned_names(with_workflow=workflow is not None), SCHEMA_NAME)
 
 
-def _make(paths: OrchestratorPaths, *, private: bool, workflow: bytes | None) -> tuple[str, ...]:
+def make(paths: OrchestratorPaths, *, private: bool, workflow: bytes | None) -> tuple[str, ...]:
+    """Makes what is missing of `.orchestrator/`, durable, and returns its names."""
     from orchestrator.config.json_schema import packaged
     from orchestrator.config.template import SCHEMA_NAME
     from orchestrator.fs.disk import Disk

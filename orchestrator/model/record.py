@@ -54,6 +54,7 @@ class OperationKind(StrEnum):
     DISCARD = "discard"
     CANCEL = "cancel"
     RESTORE = "restore"
+    MIGRATE = "migrate"
     UNDO = "undo"
 
 

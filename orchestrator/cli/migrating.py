@@ -1,0 +1,274 @@
+"""What `migrate` and its askers say and do: tables, questions, progress; the work itself lies below."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.invocation import Invocation
+from orchestrator.cli.screen import Screen, Styled
+from orchestrator.cli.table import columns
+from orchestrator.cli.terminal import escape, write
+from orchestrator.errors import Refused
+from orchestrator.model.json import Json
+
+if TYPE_CHECKING:
+    from orchestrator.migrate.actions import Action, Plan
+    from orchestrator.migrate.apply import Progress
+    from orchestrator.migrate.catalogue import Layout
+    from orchestrator.migrate.migration import Migration
+    from orchestrator.migrate.rollback import Return
+    from orchestrator.takeover.moving import Moved, Mover
+    from orchestrator.takeover.taking_over import TakeoverReport
+
+_TITLES = ("FROM", "TO", "ACTION", "KIND", "FILES", "BYTES", "MODE", "TRACKED", "SENSITIVE")
+_EVERY_S = 0.2
+
+
+def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover:
+    """Returns what migrates the checkout that the call was made in."""
+    from orchestrator.cli.init import make
+    from orchestrator.fs.disk import Disk
+    from orchestrator.migrate.migration import Migrator
+    from orchestrator.paths import OrchestratorPaths
+    from orchestrator.takeover.moving import Mover
+
+    located = call.locate()
+    disk = Disk()
+
+    def make_layout(directory: Path) -> None:
+        make(OrchestratorPaths(directory), private=False, workflow=None)
+
+    migrator = Migrator(
+        Path(located.home),
+        catalogue=catalogue,
+        disk=disk,
+        make_layout=make_layout,
+        home=Path(call.environment["HOME"]) if call.environment.get("HOME") else None,
+        jobs=jobs,
+        progress=ProgressLine(call.screen),
+    )
+    return Mover(located, migrator, disk, call.environment)
+
+
+class ProgressLine:
+    """Shows how far a migration is in one line on a terminal, with the bytes and the time left."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._shows = screen.errors_on_terminal and not screen.quiet
+        self._began = time.monotonic()
+        self._last = self._began
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if not self._shows or now - self._last < _EVERY_S:
+            return
+        self._last = now
+        write(sys.stderr, f"\r\x1b[K{escape(described(progress, now - self._began))}\r")
+
+
+def described(progress: Progress, elapsed_s: float) -> str:
+    """Returns one line: steps, bytes of all bytes, seconds left at the speed so far, and what it is at."""
+    line = f"{progress.steps_done}/{progress.steps}"
+    if progress.bytes:
+        line += f"  {progress.bytes_done:,} of {progress.bytes:,} bytes"
+        if progress.bytes_done and elapsed_s > 0:
+            left = (progress.bytes - progress.bytes_done) * elapsed_s / progress.bytes_done
+            line += f"  {left:.0f} s left"
+    return f"{line}  {progress.source}"
+
+
+def say_plan(call: Invocation, migration: Migration, waiting: Sequence[str]) -> None:
+    """Prints a plan as a table with totals, or as the object of CONTRACT.md."""
+    if call.screen.as_json:
+        waits: list[Json] = list(waiting)
+        document = migration.to_json()
+        pending = bool(document["pending"]) or bool(waits)
+        call.screen.json({**document, "pending": pending, "takeover_waiting": waits})
+        return
+    screen, plan = call.screen, migration.plan
+    if migration.interrupted is not None:
+        screen.out(
+            f"Migration {migration.interrupted.plan.id} was interrupted; "
+            "the next `orchestrator migrate` finishes it first."
+        )
+    if waiting:
+        screen.out(f"The runs of {', '.join(waiting)} wait to be taken over: orchestrator migrate")
+    moving = [one for one in plan.actions if one.action not in ("keep", "skip")]
+    for parts in columns([_TITLES, *(_row(one) for one in moving)]) if moving else []:
+        screen.out(*parts)
+    if moving:
+        _say_totals(screen, plan, moving)
+    elif not migration.pending and not waiting:
+        screen.out("Nothing to migrate.")
+    _say_left_alone(screen, plan)
+    for conflict in plan.conflicts:
+        where = conflict.target or ""
+        screen.out(Styled("conflict: ", "red"), f"{conflict.source} and {where}: {conflict.reason}")
+    for trouble in migration.troubles:
+        if trouble.exit_status != 3:
+            held = f" In use by {trouble.holder}." if trouble.holder else ""
+            screen.out(Styled("trouble: ", "red"), f"{trouble.message}{held}")
+            screen.out(Styled("  hint: ", "cyan"), trouble.hint)
+    for warning in plan.warnings:
+        screen.warn(warning)
+
+
+def _row(action: Action) -> tuple[str, ...]:
+    return (
+        action.source,
+        action.target or "-",
+        action.action,
+        action.kind.value,
+        f"{action.files:,}",
+        f"{action.bytes:,}",
+        action.mode,
+        "yes" if action.tracked else "no",
+        "yes" if action.sensitive else "no",
+    )
+
+
+def _say_totals(screen: Screen, plan: Plan, moving: Sequence[Action]) -> None:
+    files, size = sum(one.files for one in moving), sum(one.bytes for one in moving)
+    screen.out("")
+    screen.out(f"{len(moving)} entries, {files:,} files, {size:,} bytes")
+    if plan.same_filesystem:
+        screen.out("Everything stays on one file system: no space is needed.")
+    else:
+        screen.out(f"File systems are crossed: {plan.bytes_needed:,} bytes and {plan.inodes_needed:,} files are copied.")
+
+
+def _say_left_alone(screen: Screen, plan: Plan) -> None:
+    if plan.left_alone:
+        screen.out("")
+        screen.out("Left alone:")
+    for one in plan.left_alone:
+        screen.out(f"  {one.source} ({one.kind.value})" + (f": {one.reason}" if one.reason else ""))
+
+
+def say_moved(call: Invocation, moved: Moved) -> int:
+    """Prints what a migration did, and how to take it back; returns the exit status."""
+    outcome, screen = moved.outcome, call.screen
+    plan = outcome.plan if outcome.plan is not None else (outcome.record.plan if outcome.record else None)
+    moved_actions = [one for one in plan.actions if one.action in ("move", "merge")] if plan else []
+    did = outcome.did
+    if screen.as_json:
+        screen.json(_moved_json(moved, plan))
+        return 0
+    if did == "rolled-back" and plan is not None:
+        screen.out(f"Migration {plan.id} is taken back; everything is where it was.")
+    elif did in ("migrated", "resumed") and plan is not None and outcome.record is not None:
+        for one in moved_actions:
+            screen.detail(f"  {one.source} -> {one.target or 'original/'}")
+        files = sum(one.files for one in moved_actions)
+        verb = "Finished the interrupted migration" if did == "resumed" else "Migrated"
+        screen.out(f"{verb} {len(moved_actions)} entries, {files:,} files ({plan.id}).")
+        _say_left_alone(screen, plan)
+        for warning in plan.warnings:
+            screen.warn(warning)
+    elif not moved.takeovers:
+        screen.out("Nothing to migrate.")
+    for report in moved.takeovers.values():
+        _say_takeover(screen, report)
+    for line in (*outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)):
+        screen.note("kept: ", line)
+    if did in ("migrated", "resumed") and plan is not None:
+        screen.note(f"Take it back with: orchestrator migrate --rollback {plan.id}")
+    return 0
+
+
+def _say_takeover(screen: Screen, report: TakeoverReport) -> None:
+    if report.config is not None:
+        screen.out(f"Translated the old configuration into {report.config}")
+    if report.imported:
+        screen.out(f"Took over {len(report.imported)} runs: {', '.join(report.imported)}")
+    for run in report.resumable:
+        screen.note(f"Go on with it: orchestrator resume {run}")
+    if report.deferred:
+        screen.warn(f"The runs wait: {report.deferred} Afterwards: orchestrator migrate")
+    for key in report.unknown_keys:
+        screen.note(f"not translated: {key.file}:{key.line}: {key.key}: {key.reason}")
+    for problem in (*report.skipped, *report.problems):
+        screen.note(f"left out: {problem.source}: {problem.sentence}")
+
+
+def _moved_json(moved: Moved, plan: Plan | None) -> dict[str, Json]:
+    from orchestrator.migrate.migration import Migration
+
+    document: dict[str, Json] = dict(Migration(plan, ()).to_json()) if plan is not None else {}
+    document["pending"] = False
+    takeovers: list[Json] = [_takeover_json(name, one) for name, one in moved.takeovers.items()]
+    kept: list[Json] = [*moved.outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)]
+    return {**document, "did": moved.outcome.did, "kept": kept, "takeovers": takeovers}
+
+
+def _takeover_json(name: str, report: TakeoverReport) -> dict[str, Json]:
+    return {
+        "migration": name,
+        "imported": list(report.imported),
+        "known": list(report.known),
+        "resumable": list(report.resumable),
+        "config": str(report.config) if report.config is not None else None,
+        "deferred": report.deferred,
+        "unknown_keys": [{"file": one.file, "line": one.line, "key": one.key} for one in report.unknown_keys],
+        "problems": [
+            {"source": one.source, "sentence": one.sentence} for one in (*report.skipped, *report.problems)
+        ],
+    }
+
+
+def take_back(call: Invocation, mover: Mover, name: str | None, *, force: bool, dry_run: bool) -> int:
+    """Shows what a rollback means, asks, and does it."""
+    returns = mover.migrator.preview_rollback(name)
+    if not call.screen.as_json or dry_run:
+        _say_returns(call, returns, dry_run=dry_run)
+    if dry_run:
+        return 0
+    record = mover.rolled_back_next(name)
+    shown = name or (record.plan.id if record is not None else "")
+    question = f"Take the migration {shown} back?"
+    if returns and not call.confirm(question, otherwise=f"orchestrator migrate --rollback {shown} --yes"):
+        raise Refused("Nothing was taken back.", code="not-confirmed", hint="orchestrator ops")
+    moved = mover.take_back(name, force=force)
+    if moved.outcome.did == "nothing" and not call.screen.as_json:
+        call.screen.out("There is no migration to take back.")
+        return 0
+    return say_moved(call, moved)
+
+
+def _say_returns(call: Invocation, returns: Sequence[Return], *, dry_run: bool) -> None:
+    if call.screen.as_json:
+        steps: list[Json] = [
+            {"source": one.step.source, "target": one.step.target, "verdict": one.verdict, "reason": one.reason}
+            for one in returns
+        ]
+        call.screen.json({"pending": bool(returns), "rollback": steps})
+        return
+    rows = [("FROM", "BACK TO", "WHAT", "WHY")]
+    rows += [(one.step.target, one.step.source, one.verdict, one.reason) for one in returns]
+    say = call.screen.out if dry_run else call.screen.note
+    for parts in columns([tuple(row) for row in rows]) if returns else []:
+        say(*parts)
+
+
+def finish(call: Invocation, mover: Mover, name: str | None) -> int:
+    """Asks, then ends the possibility of rolling back."""
+    if not call.confirm(
+        "Drop what a rollback needs? Git keeps the originals.", otherwise="orchestrator migrate --finalize --yes"
+    ):
+        raise Refused("Nothing was dropped.", code="not-confirmed", hint="orchestrator migrate --finalize")
+    done = mover.finish(name)
+    if call.screen.as_json:
+        kept: list[Json] = list(done.kept) if done is not None else []
+        call.screen.json({"ref": done.ref if done else None, "files": done.files if done else 0, "kept": kept})
+        return 0
+    if done is None:
+        call.screen.out("There is no migration to finalize.")
+        return 0
+    call.screen.out(f"Finalized: {done.files:,} originals are kept in {done.ref}")
+    for secret in done.kept:
+        call.screen.note(f"kept on the disk, because it is secret: {secret}")
+    return 0
