@@ -208,7 +208,7 @@ def _attributes(origin: int, copy: int) -> None:
 
 
 def _sync_all(target: str) -> None:
-    """Puts everything written to the file system of `target` on the disk, or else everything of the machine."""
+    """Puts all that was written to the file system of `target` on the disk, or else all of the machine."""
     if sys.platform == "linux":
         import ctypes
 

@@ -157,7 +157,7 @@ class Disk:
             self.sync_dir(_parent(path))
 
     def remove_empty_dir(self, path: StrPath) -> bool:
-        """Removes a directory that holds nothing; returns False, and leaves it, when there is something in it.
+        """Removes a directory that holds nothing; returns False, and leaves it, when something is in it.
 
         Missing is fine; so is a mount point, which stays.
         """

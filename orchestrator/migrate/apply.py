@@ -12,8 +12,8 @@ from pathlib import Path
 
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate import sqlite
+from orchestrator.migrate.actions import Step
 from orchestrator.migrate.mover import Move, Mover
-from orchestrator.migrate.plan import Step
 from orchestrator.migrate.publish import adopt
 from orchestrator.migrate.record import REPORT, Record, State
 from orchestrator.migrate.tracked import IndexMove

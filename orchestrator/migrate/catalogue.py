@@ -1,4 +1,4 @@
-"""Reads the catalogue of earlier layouts: declarative YAML files, each validated whole, with every problem told."""
+"""Reads the catalogue of earlier layouts: YAML files, each validated whole, with every problem told."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Kind(StrEnum):
 class How(StrEnum):
     """What is done with an entry.
 
-    `move`: to its target. `merge`: as move, into a directory that may hold something. `import`: kept unread in
-    `migrations/<id>/original/`, from where the takeover reads it. `sqlite-backup`: as import, and a consistent
-    copy made by SQLite at the target. `report`: named, never touched.
+    `move`: to its target. `merge`: as move, into a directory that may hold something. `import`: kept unread
+    in `migrations/<id>/original/`, from where the takeover reads it. `sqlite-backup`: as import, and a
+    consistent copy made by SQLite at the target. `report`: named, never touched.
     """
 
     MOVE = "move"
@@ -122,7 +122,7 @@ class Until(_Data):
 
 
 class Entry(_Data):
-    """One place of an earlier layout, what it is, and where it goes (`target` is relative to `.orchestrator/`)."""
+    """One place of an earlier layout, what it is, where it goes; `target` is relative to `.orchestrator/`."""
 
     source: str
     kind: Kind

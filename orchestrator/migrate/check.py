@@ -13,7 +13,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
 from orchestrator.fs.probe import probe
 from orchestrator.migrate import sqlite
-from orchestrator.migrate.plan import Plan, Step, Trouble
+from orchestrator.migrate.actions import Plan, Step, Trouble
 from orchestrator.migrate.sniff import listed
 from orchestrator.paths import names
 
@@ -118,7 +118,7 @@ def _permissions(plan: Plan, moves: Sequence[Step], root: Path) -> Iterator[Trou
         if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
             yield Trouble(
                 code="permission",
-                message=f"{printable(place)} is read-only for you, so nothing can be moved out of or into it.",
+                message=f"{printable(place)} is read-only for you; nothing can be moved out of or into it.",
                 hint=f"Make it writable: chmod u+w {printable(place)}",
             )
     for step in moves:
@@ -134,7 +134,7 @@ def _sticky(path: str) -> Iterator[Trouble]:
     if above.st_mode & stat.S_ISVTX and user not in (0, here.st_uid, above.st_uid):
         yield Trouble(
             code="permission",
-            message=f"{printable(path)} belongs to user id {here.st_uid} in a directory where only its owner may move it.",
+            message=f"{printable(path)} belongs to user id {here.st_uid}, who alone may move it there.",
             hint="Let its owner run: orchestrator migrate",
         )
 
@@ -223,12 +223,12 @@ def _space(plan: Plan, root: Path, disk: Disk) -> Iterator[Trouble]:
     if free.bytes < needed_bytes:
         yield Trouble(
             code="migration-no-space",
-            message=f"The migration needs {needed_bytes:,} bytes in {names.DIRECTORY}; {free.bytes:,} are free.",
+            message=f"{names.DIRECTORY} needs {needed_bytes:,} free bytes; there are {free.bytes:,}.",
             hint="Free space, or move a part: orchestrator migrate --only KIND",
         )
     if free.inodes is not None and free.inodes < needed_inodes:
         yield Trouble(
             code="migration-no-space",
-            message=f"The migration makes up to {needed_inodes:,} files in {names.DIRECTORY}; {free.inodes:,} more are possible.",
+            message=f"{names.DIRECTORY} needs {needed_inodes:,} more files; {free.inodes:,} are possible.",
             hint="Remove files that nobody needs, or move a part: orchestrator migrate --only KIND",
         )

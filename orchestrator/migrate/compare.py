@@ -25,7 +25,7 @@ class Pair:
 
 
 def pairs(old: str, new: str) -> tuple[Pair, ...]:
-    """Returns what to do about each part of `old`, the parts of a directory before it; reads only, follows no link."""
+    """Returns what to do about each part of `old`, those of a directory before it; follows no link."""
     return tuple(_pairs(old, new, ""))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
-from orchestrator.migrate.plan import original, quarantined
+from orchestrator.migrate.actions import original, quarantined
 from orchestrator.migrate.record import LAYOUT_STAGE, Record, State
 from orchestrator.migrate.tracked import located
 from orchestrator.model.ids import ObjectId
@@ -29,7 +29,7 @@ _IDENTITY = {
 
 @dataclass(frozen=True, slots=True)
 class Finalized:
-    """What finalizing did: the ref that keeps the originals, and what was kept on the disk because it is secret."""
+    """What finalizing did: the ref that keeps the originals; `kept` stays on the disk, being secret."""
 
     ref: str
     files: int
@@ -55,11 +55,11 @@ def finalize(record: Record, disk: Disk) -> Finalized:
             code="migration-unfinished",
             hint="Finish it first: orchestrator migrate --resume",
         )
+    repository = _repository(record.root)
     if record.state is State.COMPLETED:
         record.journal.add("finalize-begun")
     kept = tuple(_secret(record))
     paths = [path for path in _files(record) if not _is_below(path, kept)]
-    repository = _repository(record.root)
     if paths and repository.read_ref(ref) is None:
         commit = _commit(repository, record, paths, disk)
         repository.update_ref(ref, commit, None)

@@ -11,11 +11,12 @@ from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
 from orchestrator.fs.lock import DirectoryLock
+from orchestrator.migrate.actions import Action, Options, Plan, Trouble
 from orchestrator.migrate.apply import OnProgress, apply, silent
 from orchestrator.migrate.catalogue import Layout
 from orchestrator.migrate.check import check, insist, running
 from orchestrator.migrate.finalize import Finalized, finalize
-from orchestrator.migrate.plan import Action, Options, Plan, Trouble, plan
+from orchestrator.migrate.plan import plan
 from orchestrator.migrate.plan_file import insist_unchanged
 from orchestrator.migrate.publish import MakeLayout, publish, sweep
 from orchestrator.migrate.record import Record, State, records
@@ -60,7 +61,7 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command did. `did` is `nothing` where there was nothing to do; `kept` tells what could not go back."""
+    """What a command did, `nothing` where there was nothing to do; `kept` tells what could not go back."""
 
     did: Literal["nothing", "migrated", "resumed", "rolled-back"]
     record: Record | None = None

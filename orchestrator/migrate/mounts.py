@@ -1,4 +1,4 @@
-"""Knows where file systems are mounted: a mount point can be neither renamed nor removed, whatever its device."""
+"""Knows where file systems are mounted: a mount point can be neither renamed nor removed."""
 
 from __future__ import annotations
 

@@ -37,6 +37,11 @@ class Move:
         return _beside(self.target, f"{self.tag}-stage")
 
     @property
+    def removing(self) -> str:
+        """Returns the name of the mark that the source, whose copy is whole, is being removed where it is."""
+        return _beside(self.source, f"{self.tag}-removing")
+
+    @property
     def gone(self) -> str:
         """Returns the name under which a source that was copied waits for its removal."""
         return _beside(self.source, f"{self.tag}-gone")
@@ -60,6 +65,9 @@ class Mover:
         if os.path.lexists(move.gone):
             self._disk.remove_tree(move.gone)
             return
+        if os.path.lexists(move.removing):
+            self._remove_in_place(move)
+            return
         if os.path.lexists(move.stage):
             self._disk.remove_tree(move.stage)
         if not os.path.lexists(move.source):
@@ -67,7 +75,7 @@ class Mover:
         elif not os.path.lexists(move.target) or _may_replace(move):
             self._transfer(move)
         elif move.begun and same_tree(move.source, move.target):
-            # Copied, and killed before the old one was put aside; compared, because it may have changed since.
+            # Copied, and killed before the old one was put aside; it may have changed since.
             self.retire(move)
         else:
             raise Failed(
@@ -89,12 +97,17 @@ class Mover:
             self._disk.sync_dir(os.path.dirname(move.source))
 
     def _transfer(self, move: Move) -> None:
+        if not self._renamed(move.source, move.target):
+            self._copy(move)
+
+    def _renamed(self, source: str, target: str) -> bool:
         try:
-            self._disk.rename(move.source, move.target)
+            self._disk.rename(source, target)
         except DiskFailed as error:
             if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EXDEV:
                 raise
-            self._copy(move)
+            return False
+        return True
 
     def _copy(self, move: Move) -> None:
         with told(move.source):
@@ -117,7 +130,7 @@ class Mover:
         self.retire(move)
 
     def settle(self, move: Move) -> None:
-        """Clears the temporary names of a move that is not to be gone on with; one of the two ends is whole."""
+        """Clears the temporary names of a move that will not be gone on with; one of its ends is whole."""
         if os.path.lexists(move.stage):
             self._disk.remove_tree(move.stage)
         if os.path.lexists(move.gone):
@@ -125,11 +138,21 @@ class Mover:
                 self._disk.remove_tree(move.gone)
             else:
                 self._disk.rename(move.gone, move.source)
+        if os.path.lexists(move.removing):
+            self._remove_in_place(move)
 
     def retire(self, move: Move) -> None:
         """Removes the source, whose equal stands at the target: put aside first, so it is whole or away."""
-        self._disk.rename(move.source, move.gone)
-        self._disk.remove_tree(move.gone)
+        if self._renamed(move.source, move.gone):
+            self._disk.remove_tree(move.gone)
+        else:
+            # overlayfs renames no directory of a lower layer, not even within its parent.
+            self._disk.write(move.removing, b"")
+            self._remove_in_place(move)
+
+    def _remove_in_place(self, move: Move) -> None:
+        self._disk.remove_tree(move.source)
+        self._disk.remove(move.removing)
 
 
 def _may_replace(move: Move) -> bool:

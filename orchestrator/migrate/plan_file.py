@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
-from orchestrator.migrate.plan import Plan
+from orchestrator.migrate.actions import Plan
 from orchestrator.migrate.sniff import read_head
 
 _LIMIT_BYTES = 64 * 1024 * 1024

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
+from orchestrator.migrate.actions import Plan
 from orchestrator.migrate.compare import digest
-from orchestrator.migrate.plan import Plan
 from orchestrator.migrate.record import (
     JOURNAL,
     LAYOUT_STAGE,
@@ -41,12 +41,14 @@ def temporary(name: str) -> str:
 
 
 def sweep(root: Path, disk: Disk) -> None:
-    """Removes what killed migrations were building or had put away; call it under the migration's lock only."""
+    """Removes what killed migrations were building or had put away; only for a holder of their lock."""
     inside = root / names.DIRECTORY
     for directory in (root, inside) if _is_real_directory(inside) else (root,):
         for name in listed(os.fspath(directory)):
             if _OURS.fullmatch(name) and _is_real_directory(directory / name):
                 disk.remove_tree(directory / name)
+    if _is_real_directory(inside) and _is_real_directory(inside / names.LOCKS):
+        disk.sweep_temp(inside / names.LOCKS)
 
 
 def publish(plan: Plan, root: Path, disk: Disk, make_layout: MakeLayout | None) -> Record:

@@ -1,7 +1,7 @@
 """The record of a migration under `.orchestrator/migrations/<id>/`: its plan, and a journal of what was done.
 
-The journal is a file of JSON lines, only ever added to, numbered without a gap. Each line is on the disk before
-the effect it announces begins; a torn last line is what a kill leaves, and is dropped.
+The journal is a file of JSON lines, only ever added to, numbered without a gap. Each line is on the disk
+before the effect it announces begins; a torn last line is what a kill leaves, and is dropped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from orchestrator.errors import Failed
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
+from orchestrator.migrate.actions import Plan, record_directory
 from orchestrator.migrate.naming import Name
-from orchestrator.migrate.plan import Plan, record_directory
 from orchestrator.migrate.sniff import listed, read_head
 from orchestrator.paths import names
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from orchestrator.errors import MigrationConflict, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
+from orchestrator.migrate.actions import Step, quarantined
 from orchestrator.migrate.apply import (
     OnProgress,
     Progress,
@@ -21,7 +23,6 @@ from orchestrator.migrate.apply import (
 )
 from orchestrator.migrate.compare import is_empty_directory, same_tree
 from orchestrator.migrate.mover import Move, Mover
-from orchestrator.migrate.plan import Step, quarantined
 from orchestrator.migrate.publish import is_untouched, take_back_layout, temporary
 from orchestrator.migrate.record import LAYOUT_STAGE, Record, State
 from orchestrator.migrate.scan import scan
@@ -53,17 +54,19 @@ def plan_rollback(record: Record) -> tuple[Return, ...]:
         )
     if record.state is State.ROLLED_BACK:
         return ()
-    return tuple(
-        _look(step, record)
-        for step in reversed(record.plan.steps)
-        if record.journal.said("intended", step.number) and not record.journal.said("undone", step.number)
-    )
+    returns: list[Return] = []
+    freed: set[str] = set()
+    for step in reversed(record.plan.steps):
+        if record.journal.said("intended", step.number) and not record.journal.said("undone", step.number):
+            returns.append(_look(step, record, freed))
+            freed.add(step.target)
+    return tuple(returns)
 
 
 def rollback(
     record: Record, disk: Disk, *, force: bool = False, jobs: int = 1, progress: OnProgress = silent
 ) -> tuple[str, ...]:
-    """Puts everything back that the migration moved, and takes away what it made; returns what it kept, if anything.
+    """Puts back what the migration moved, takes away what it made; returns what could not go back.
 
     With `force`, what was changed since is kept in quarantine instead of being put back, and what stands in
     the way goes there too.
@@ -101,7 +104,7 @@ def _take_back(
     done = 0
     for number, one in enumerate(returns):
         progress(Progress(number, len(returns), done, total, one.step.source))
-        _undo(one.step, record, disk, mover, force=force)
+        _undo(one, record, disk, mover, force=force)
         done += one.step.bytes
     take_back_layout(record, disk)
     _remove_directories(record, disk)
@@ -118,14 +121,15 @@ def _insist(returns: tuple[Return, ...]) -> None:
         )
 
 
-def _look(step: Step, record: Record) -> Return:
+def _look(step: Step, record: Record, freed: Collection[str] = (), *, scanning: bool = True) -> Return:
+    """Returns what to do about a step; `freed` are places that will be empty by the time it is undone."""
     move = forward_move(step, record)
     old, new = move.source, move.target
     if step.op == "backup":
         return Return(step, "remove-copy" if os.path.lexists(new) else "nothing")
-    here, there = os.path.lexists(old), os.path.lexists(new)
+    here, there = os.path.lexists(old) and step.source not in freed, os.path.lexists(new)
     backward = _backward(step, record)
-    if os.path.lexists(move.gone) or os.path.lexists(backward.gone):
+    if any(os.path.lexists(mark) for way in (move, backward) for mark in (way.gone, way.removing)):
         return Return(step, "put-back")
     if here and (not there or _stands_for_nothing(step, new)):
         return Return(step, "nothing")
@@ -135,7 +139,7 @@ def _look(step: Step, record: Record) -> Return:
         return Return(step, "remove-copy")
     if here:
         return Return(step, "occupied", f"Something new stands at {printable(step.source)}.")
-    if step.shape and scan(new, mode=step.mode).shape != step.shape:
+    if scanning and step.shape and scan(new, mode=step.mode).shape != step.shape:
         return Return(step, "changed", f"{printable(step.target)} was changed since it was moved.")
     return Return(step, "put-back")
 
@@ -160,8 +164,10 @@ def _backward(step: Step, record: Record) -> Move:
     )
 
 
-def _undo(step: Step, record: Record, disk: Disk, mover: Mover, *, force: bool) -> None:
-    found = _look(step, record)
+def _undo(planned: Return, record: Record, disk: Disk, mover: Mover, *, force: bool) -> None:
+    step = planned.step
+    # Looked at again, because what was undone before has freed places; scanned only once.
+    found = planned if planned.verdict == "changed" else _look(step, record, scanning=False)
     move, back = forward_move(step, record), _backward(step, record)
     if found.verdict in ("changed", "occupied", "lost"):
         if not force:
@@ -182,7 +188,7 @@ def _undo(step: Step, record: Record, disk: Disk, mover: Mover, *, force: bool) 
 
 def _return(step: Step, move: Move, back: Move, disk: Disk, mover: Mover) -> None:
     old, new = move.source, move.target
-    if os.path.lexists(back.gone):
+    if os.path.lexists(back.gone) or os.path.lexists(back.removing):
         mover.settle(back)
     if os.path.lexists(old) and os.path.lexists(new) and not _stands_for_nothing(step, new):
         mover.retire(back)  # a copy that a kill left beside the whole old one
@@ -206,7 +212,7 @@ def _keep(found: Return, record: Record, disk: Disk, mover: Mover) -> None:
         record.journal.add(
             "kept", step.number, f"What stood at {printable(step.source)} is in {printable(aside)}."
         )
-        _undo(step, record, disk, mover, force=True)
+        _undo(Return(step, "put-back"), record, disk, mover, force=True)
         return
     else:
         aside = _aside(record, f"changed/{step.source}", disk)

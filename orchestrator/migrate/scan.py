@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _MASK = (1 << 64) - 1
 _ODD = 0x9E3779B97F4A7C15
 _REGULAR = stat.S_IFREG
+_FOLDER = stat.S_IFDIR
 _TYPE = 0o170000
 
 
@@ -30,6 +33,7 @@ class Tree:
     links: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
     unscanned: list[str] = field(default_factory=list)
+    too_long: list[str] = field(default_factory=list)
     hard_linked: dict[tuple[int, int], tuple[int, int, str]] = field(default_factory=dict)
 
     @property
@@ -53,7 +57,7 @@ def scan(path: str, *, mode: int | None = None) -> Tree:
     exact.update(b"%d %d %d" % (bits, top.st_size, top.st_mtime_ns))
     copied.update(b"%d" % bits)
     if not stat.S_ISDIR(top.st_mode):
-        _special(tree, path, "", top)
+        _special(tree, "", top)
         exact.update(b" %d" % top.st_ctime_ns)
         copied.update(b" %d %d" % (top.st_size, top.st_mtime_ns if stat.S_ISREG(top.st_mode) else 0))
     else:
@@ -69,8 +73,7 @@ def _walk(tree: Tree, root: str, exact: hashlib.blake2b, copied: hashlib.blake2b
     while stack:
         here = stack.pop()
         try:
-            with os.scandir(here) as entries:
-                below, facts = _directory(tree, entries, skip)
+            below, facts = _listed(tree, here, skip)
         except OSError:
             tree.unscanned.append(here[skip:])
             continue
@@ -81,7 +84,36 @@ def _walk(tree: Tree, root: str, exact: hashlib.blake2b, copied: hashlib.blake2b
         stack += below
 
 
-def _directory(tree: Tree, entries: object, skip: int) -> tuple[list[str], tuple[str, int, int]]:
+def _listed(tree: Tree, here: str, skip: int) -> tuple[list[str], tuple[str, int, int]]:
+    try:
+        with os.scandir(here) as entries:
+            return _directory(tree, entries, here, skip)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+    tree.too_long.append(here[skip:])
+    descriptor = _reach(here)
+    try:
+        with os.scandir(descriptor) as entries:
+            return _directory(tree, entries, here, skip)
+    finally:
+        os.close(descriptor)
+
+
+def _reach(path: str) -> int:
+    """Returns a descriptor of a directory whose path is longer than the system takes in one piece."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open("/", flags)
+    for part in os.path.abspath(path).split("/")[1:]:
+        below = os.open(part, flags, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    return descriptor
+
+
+def _directory(
+    tree: Tree, entries: Iterator[os.DirEntry[str]], here: str, skip: int
+) -> tuple[list[str], tuple[str, int, int]]:
     """Adds one directory to the tree; returns its subdirectories, and its names and sums for the digest.
 
     This loop runs once for each file of a legacy tree and decides how long a dry run takes: sums that do not
@@ -90,7 +122,7 @@ def _directory(tree: Tree, entries: object, skip: int) -> tuple[list[str], tuple
     below: list[str] = []
     names: list[str] = []
     stable = volatile = size = blocks = files = 0
-    for entry in entries:  # type: ignore[attr-defined]
+    for entry in entries:
         facts = entry.stat(follow_symlinks=False)
         mode = facts.st_mode
         names.append(entry.name)
@@ -100,12 +132,12 @@ def _directory(tree: Tree, entries: object, skip: int) -> tuple[list[str], tuple
             blocks += facts.st_blocks
             stable += (facts.st_mtime_ns + facts.st_size * _ODD) ^ mode
             volatile += facts.st_ctime_ns
-        elif stat.S_ISDIR(mode):
+        elif mode & _TYPE == _FOLDER:
             tree.directories += 1
-            below.append(entry.path)
+            below.append(f"{here}/{entry.name}")
             stable += mode * _ODD
         else:
-            _special(tree, entry.path, entry.path[skip:], facts)
+            _special(tree, f"{here}/{entry.name}"[skip:], facts)
             stable += facts.st_size * _ODD ^ mode
             volatile += facts.st_ctime_ns
     tree.files += files
@@ -115,7 +147,7 @@ def _directory(tree: Tree, entries: object, skip: int) -> tuple[list[str], tuple
     return below, ("\0".join(names), stable & _MASK, volatile & _MASK)
 
 
-def _special(tree: Tree, path: str, name: str, facts: os.stat_result) -> None:
+def _special(tree: Tree, name: str, facts: os.stat_result) -> None:
     if stat.S_ISLNK(facts.st_mode):
         tree.links.append(name)
     elif stat.S_ISREG(facts.st_mode):

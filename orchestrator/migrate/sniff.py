@@ -1,4 +1,4 @@
-"""Finds what a mark of the catalogue describes: by path, kind and content; follows no link, changes nothing."""
+"""Finds what a mark of the catalogue describes: by path, kind and content; follows no link."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WILD = frozenset("*?[")
 
 @dataclass(slots=True)
 class Places:
-    """Where to look: the checkout's root and, where known, the user's home; remembers directories it listed."""
+    """Where to look: the checkout's root and the user's home, if known; remembers directories it listed."""
 
     root: str
     home: str | None

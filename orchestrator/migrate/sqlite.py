@@ -1,4 +1,4 @@
-"""What migration needs of SQLite: its tables, its locks, and a consistent copy; the one module here that imports it.
+"""What migration needs of SQLite: tables, locks, a consistent copy; the one module here that imports it.
 
 A database is never opened in place for writing: opening one with a write-ahead log or a hot journal already
 changes its bytes, and rollback promises them back. It is moved with its companions under SQLite's own lock.
@@ -8,6 +8,7 @@ for as long as it lives, others while a transaction is open.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import struct
@@ -97,6 +98,8 @@ class ExclusiveLock:
         except PermissionError:
             return  # nobody but its owner could have written through it, and neither can we
         except OSError as error:
+            if error.errno == errno.EROFS:
+                return  # nobody can write through this mount
             raise disk_failure(path, error) from error
         self._descriptors.append(descriptor)
         try:
@@ -119,7 +122,7 @@ def in_use(path: str) -> bool:
 def consistent_copy(database: Path, target: Path, disk: Disk, scratch: Path) -> None:
     """Makes `target` a checked copy of a database as SQLite would recover it; the original stays as it is.
 
-    Works on a private copy below `scratch`, removed again, so a write-ahead log or hot journal is replayed there.
+    Works on a private copy below `scratch`, removed again: a log or hot journal is replayed there.
 
     Raises:
         Failed: `database-damaged`, SQLite cannot read it or finds it inconsistent; no target was made.

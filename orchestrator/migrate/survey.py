@@ -1,4 +1,4 @@
-"""Looks at what earlier layouts left, without opening more than their marks need and without following a link."""
+"""Looks at what earlier layouts left; opens only what their marks need, and follows no link."""
 
 from __future__ import annotations
 

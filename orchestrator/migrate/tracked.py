@@ -43,7 +43,7 @@ def located(root: Path) -> Located | None:
 
 
 def ask_git(root: Path, sources: Sequence[str]) -> GitFacts:
-    """Returns what git knows about paths relative to `root`; takes no lock and runs nothing of the repository."""
+    """Returns what git knows about paths relative to `root`; takes no lock, runs nothing of it."""
     place = located(root)
     if place is None:
         return GitFacts()

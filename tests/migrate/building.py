@@ -72,7 +72,9 @@ def w(root: Path) -> None:
     put_json(root / ".workflow_state.json", {"workflow_id": "w1", "phases": {"PLAN": {"items": {}}}})
     put(root / ".workflow_log.jsonl", b'{"event":"a"}\n{"event":"b"}\n', 0o640)
     put_json(root / ".workflow_checkpoints/cp_20260101_000000_abcdef.json", {"checkpoint_id": "c"})
-    os.link(root / ".workflow_checkpoints/cp_20260101_000000_abcdef.json", root / ".workflow_checkpoints/same")
+    os.link(
+        root / ".workflow_checkpoints/cp_20260101_000000_abcdef.json", root / ".workflow_checkpoints/same"
+    )
     (root / ".workflow_checkpoints/dangling").symlink_to("nowhere")
     (root / ".workflow_checkpoints/empty").mkdir()
     put(Path(os.fsdecode(os.fsencode(root / ".workflow_checkpoints") + b"/bad-\xff\xfe")), b"odd")
@@ -121,9 +123,7 @@ def make_layout(base: Path) -> None:
 
 
 def migrator(root: Path, *, disk: Disk | None = None, jobs: int = 1) -> Migrator:
-    return Migrator(
-        root, catalogue=load_catalogue(), disk=disk or Disk(), make_layout=make_layout, jobs=jobs
-    )
+    return Migrator(root, catalogue=load_catalogue(), disk=disk or Disk(), make_layout=make_layout, jobs=jobs)
 
 
 def snapshot(root: Path, *, skip: Iterable[str] = ()) -> Facts:

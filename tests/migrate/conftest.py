@@ -36,7 +36,9 @@ def other_file_system(fast: Path) -> Iterator[Path]:
         pytest.skip("needs root to mount another file system")
     place = fast / "other"
     place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "tmpfs", os.fspath(place)], check=False)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "tmpfs", os.fspath(place)], check=False
+    )
     if made.returncode:
         pytest.skip("this machine does not let root mount a tmpfs")
     try:

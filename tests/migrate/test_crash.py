@@ -72,19 +72,19 @@ def _empty(mount: Path) -> None:
 
 def _small_w(root: Path) -> None:
     w(root)
-    for name in (".workflow_feedback.jsonl.migrated", ".workflow_tool_feedback.jsonl", ".model_registry.json"):
+    for name in (
+        ".workflow_feedback.jsonl.migrated",
+        ".workflow_tool_feedback.jsonl",
+        ".model_registry.json",
+    ):
         (root / name).unlink()
 
 
-def test_a_kill_at_any_effect_of_a_plain_layout_is_finished_or_taken_back(
-    built: Built, fast: Path
-) -> None:
+def test_a_kill_at_any_effect_of_a_plain_layout_is_finished_or_taken_back(built: Built, fast: Path) -> None:
     assert _sweep(built(plain), fast) > 40
 
 
-def test_a_kill_at_any_effect_of_w_is_finished_or_taken_back(
-    built: Built, fast: Path
-) -> None:
+def test_a_kill_at_any_effect_of_w_is_finished_or_taken_back(built: Built, fast: Path) -> None:
     assert _sweep(built(_small_w), fast, every=4) > 20
 
 

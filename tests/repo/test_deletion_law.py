@@ -25,6 +25,12 @@ RAW_REMOVERS = {
 
 OWN_FILES_ONLY = {
     "engine/verification.py": "reports of an attempt that is repeated",
+    "migrate/apply.py": "scratch copies of a database that a killed migration left",
+    "migrate/finalize.py": "originals whose bytes a ref keeps, and the record's own files",
+    "migrate/mover.py": "a source whose verified copy is at its new place, and half-made copies",
+    "migrate/publish.py": "a record of our own that never appeared, or was put away",
+    "migrate/rollback.py": "the `.orchestrator/` that the migration itself made",
+    "migrate/sqlite.py": "a private copy of a database",
     "repo/removal.py": "the law itself",
     "repo/index_lock.py": "the scratch directory of a move",
     "repo/ref_locks.py": "logs of refs of ours that are deleted",
