@@ -59,6 +59,8 @@ class Invocation:
         from orchestrator.cli.logs import keep_log
         from orchestrator.workspace import open_workspace
 
+        if writes:
+            self._offer_migration()
         try:
             workspace = open_workspace(
                 self.directory,
@@ -68,12 +70,30 @@ class Invocation:
                 writes=writes,
             )
         except Refused as refusal:
-            raise _no_runs() if refusal.code == "state-missing" else refusal from None
+            raise self._explained(refusal) from None
         for notice in workspace.notices:
             self.screen.note("note: ", notice)
         if writes:
             keep_log(workspace)
         return workspace
+
+    def _offer_migration(self) -> None:
+        from orchestrator.migrate.known_names import any_found
+
+        if any_found(self.locate().home):
+            from orchestrator.cli.offering import offer
+
+            offer(self)
+
+    def _explained(self, refusal: Refused) -> Refused:
+        from orchestrator.migrate.known_names import any_found
+
+        if refusal.code == "state-missing":
+            return _no_runs()
+        if refusal.code in ("not-initialised", "foreign-directory") and any_found(self.locate().home):
+            hint = "An earlier orchestrator left its state here. Take it over: orchestrator migrate"
+            return Refused(refusal.message, code=refusal.code, hint=hint)
+        return refusal
 
     def open_existing(self) -> Workspace | None:
         """Opens the workspace for reading; None when no run has ever been started here.

@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.invocation import invocation
 from orchestrator.cli.lookups import RunArgument, find_run
+from orchestrator.errors import Refused
 
 
 def log(
@@ -17,14 +18,18 @@ def log(
 ) -> int:
     """Shows the events of a run; `-v` those too that repeat what others say."""
     call = invocation(ctx)
+    from orchestrator.cli import old_place
     from orchestrator.cli.live import QUIET_KINDS, as_json
     from orchestrator.cli.narration import describe
     from orchestrator.cli.paging import page
     from orchestrator.cli.terminal import escape
 
-    with call.open(writes=False) as workspace:
-        found = find_run(workspace, run)
-        events = workspace.state.events(found.id)
+    try:
+        with call.open(writes=False) as workspace:
+            found = find_run(workspace, run)
+            events = workspace.state.events(found.id)
+    except Refused as refusal:
+        return old_place.show_log(call, old_place.found(call, run, refusal))
     if call.screen.as_json:
         call.screen.json({"run_id": found.id, "events": [as_json(event) for event in events]})
         return 0

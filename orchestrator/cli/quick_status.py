@@ -6,6 +6,7 @@ import os
 
 from orchestrator.discovery import locate
 from orchestrator.errors import OrchestratorError
+from orchestrator.migrate.known_names import any_found
 from orchestrator.paths import names
 
 TYPE_CHECKING = False
@@ -23,8 +24,9 @@ def answer(flags: Flags, run_id: str | None) -> int | None:
     from orchestrator.state.peek import peek
 
     try:
-        directory = locate(flags.directory or ".").orchestrator_dir
-        if not is_plainly_ours(directory):
+        located = locate(flags.directory or ".")
+        directory = located.orchestrator_dir
+        if not is_plainly_ours(directory) or any_found(located.home, read_in_place=True):
             return None
         glance = peek(os.path.join(directory, names.STATE), run_id)
         if glance is None or (run_id is not None and not glance["runs"]):

@@ -60,7 +60,29 @@ def _living(call: Invocation, glance: Glance) -> set[str]:
 
 
 def _look(call: Invocation, run_id: str | None, limit: int) -> Glance:
-    """Returns what there is to show.
+    """Returns what there is to show, of our own state and of what an earlier orchestrator left in its place.
+
+    Raises:
+        Refused: not initialised, not ours, made by another version, or no such run.
+    """
+    from orchestrator.cli import old_place
+
+    left = [old_place.glanced(one) for one in old_place.runs(call) if run_id in (None, one.id)]
+    try:
+        glance = _look_here(call, run_id, limit)
+    except Refused as refusal:
+        if not left or not old_place.may_lie_there(refusal):
+            raise
+        glance = {"snapshot": False, "more": False, "interventions": 0, "runs": []}
+    known = {run["id"] for run in glance["runs"]}
+    left = [run for run in left if run["id"] not in known]
+    if left:
+        old_place.say_notice(call)
+    return {**glance, "runs": [*glance["runs"], *left][:limit]}
+
+
+def _look_here(call: Invocation, run_id: str | None, limit: int) -> Glance:
+    """Returns what there is to show of our own state.
 
     Raises:
         Refused: not initialised, not ours, made by another version, or no such run.

@@ -126,7 +126,8 @@ def _problems(run: RunGlance, alive: bool) -> list[tuple[str | Styled, ...]]:
     if word == "waiting":
         what = f"for {run['waiting_for'] or 'you'}"
         until = f", until {run['wake_at'][:16]}Z" if run["wake_at"] else ""
-        return [(Styled(f"{run['id']} waits", "yellow"), what + until, f"orchestrator resume {run['id']}")]
+        way = f"orchestrator resume {run['id']}" if run["base"] else "orchestrator migrate"
+        return [(Styled(f"{run['id']} waits", "yellow"), what + until, way)]
     if word == "failed":
         return [(Styled(f"{run['id']} failed", "red"), "see why", f"orchestrator report {run['id']}")]
     return []
@@ -148,11 +149,16 @@ def _row(run: RunGlance, alive: bool) -> tuple[str | Styled, ...]:
         _phase(run),
         run["agent"] or "-",
         _gates(run),
-        f"{age(run['last_event_at'] or run['created_at'])} ago",
+        _ago(run),
         _spent(run),
         short_branch(run["branch"]) or "-",
         run["task"],
     )
+
+
+def _ago(run: RunGlance) -> str:
+    past = age(run["last_event_at"] or run["created_at"])
+    return f"{past} ago" if past else "-"
 
 
 def _gates(run: RunGlance) -> str:

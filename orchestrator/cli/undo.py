@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.invocation import invocation
+from orchestrator.cli.invocation import Invocation, invocation
 from orchestrator.errors import Refused
 
 
@@ -19,9 +19,14 @@ def undo(
     call = invocation(ctx)
     from orchestrator.engine.decisions import perform_undo, undo_plan
     from orchestrator.model.ids import OperationId
+    from orchestrator.takeover.moving import migration_of
 
     with call.open(writes=True, trust_now=trust) as workspace:
         plan = undo_plan(workspace.context, OperationId(operation) if operation is not None else None)
+        migration = migration_of(plan.operation)
+        if migration is not None:
+            workspace.close()
+            return _take_migration_back(call, migration)
         otherwise = f"orchestrator undo {plan.operation.id} --yes"
         if not call.confirm(f"{plan.sentence}?", otherwise=otherwise):
             raise Refused(
@@ -40,3 +45,11 @@ def undo(
         return 0
     call.screen.out(done)
     return 0
+
+
+def _take_migration_back(call: Invocation, name: str) -> int:
+    from orchestrator.cli import migrating
+    from orchestrator.migrate.catalogue import load_catalogue
+
+    mover = migrating.mover(call, load_catalogue())
+    return migrating.take_back(call, mover, name, force=False, dry_run=False)

@@ -336,7 +336,11 @@ class Session(Section):
 class Migration(Section):
     """What happens when files of an earlier tool are found."""
 
-    auto: Literal["prompt", "safe", "off"] = later("prompt", "Whether they are moved.")
+    auto: Literal["prompt", "safe", "off"] = Field(
+        default="prompt",
+        description="What the first command that writes does on a terminal: `prompt` asks, `safe` moves without "
+        "asking where nothing speaks against it and says how to take it back, `off` does neither.",
+    )
 
 
 class Retrieval(Section):

@@ -18,7 +18,13 @@ from orchestrator.model.run import ENDED_RUN, Run, RunStatus
 from orchestrator.repo import removal, undo
 from orchestrator.repo.removal import WayBack
 
-_UNDOABLE = (OperationKind.MERGE, OperationKind.DISCARD, OperationKind.CANCEL, OperationKind.UNDO)
+_UNDOABLE = (
+    OperationKind.MERGE,
+    OperationKind.DISCARD,
+    OperationKind.CANCEL,
+    OperationKind.MIGRATE,
+    OperationKind.UNDO,
+)
 
 
 def discard_run(context: EngineContext, run_id: RunId) -> WayBack | None:
@@ -115,6 +121,8 @@ def perform_undo(context: EngineContext, plan: UndoPlan) -> str:
     """Takes an operation back and returns what was done in words; undoing an undo does it again.
 
     A crash in the middle is finished or reverted by the next command that writes.
+
+    A migration is not taken back here: `migrate --rollback` does that, in a room above this one.
 
     Raises:
         Refused, NotTrusted, Locked, Failed: as `repo.undo.undo`; nothing was changed.

@@ -211,6 +211,12 @@ class Mover:
                 state.update_operation(known.id, OperationStatus.UNDONE)
 
 
+def migration_of(operation: Operation) -> str | None:
+    """Returns the id of the migration that an operation stands for, None where it stands for something else."""
+    name = operation.facts.get(FACT)
+    return name if operation.kind is OperationKind.MIGRATE and isinstance(name, str) else None
+
+
 def recorded(operations: Sequence[Operation], name: str) -> Operation | None:
     """Returns the operation that stands for a migration."""
     return next(
