@@ -12,6 +12,7 @@ from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
 from orchestrator.migrate.actions import original, quarantined
+from orchestrator.migrate.apply import clear_temporary
 from orchestrator.migrate.record import LAYOUT_STAGE, Record, State
 from orchestrator.migrate.tracked import located
 from orchestrator.model.ids import ObjectId
@@ -56,6 +57,7 @@ def finalize(record: Record, disk: Disk) -> Finalized:
             hint="Finish it first: orchestrator migrate --resume",
         )
     repository = _repository(record.root)
+    clear_temporary(record, disk)
     if record.state is State.COMPLETED:
         record.journal.add("finalize-begun")
     kept = tuple(_secret(record))

@@ -163,6 +163,7 @@ class Migrator:
     def finish(self, name: str | None = None) -> Finalized | None:
         """Finalizes a migration, the newest completed one without a name; None where there is none."""
         with self._lock("orchestrator migrate --finalize"):
+            sweep(self._root, self._disk)
             found = [one for one in records(self._root, self._disk) if _fits(one, name, _FINISHABLE)]
             if name is not None and not found:
                 raise _unknown(name)

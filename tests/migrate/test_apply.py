@@ -475,3 +475,28 @@ def test_nothing_is_left_under_temporary_names(tmp_path: Path) -> None:
     migrator(tmp_path).migrate()
 
     assert litter(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+@pytest.mark.parametrize("closed", ["", "checkpoints"])
+def test_what_its_user_may_not_move_is_refused_before_the_first_move(fast: Path, closed: str) -> None:
+    root = fast / "repo"
+    plain(root)
+    os.chmod(fast, 0o755)
+    for here, directories, files in os.walk(root):
+        for name in (".", *directories, *files):
+            os.chown(os.path.join(here, name), 65534, 65534)
+    os.chmod(root / closed, 0o555)
+    before = snapshot(root)
+
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        try:
+            migrator(root).migrate()
+        except MigrationRefused as error:
+            os._exit(7 if error.code == "permission" else 8)
+        os._exit(9)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert snapshot(root) == before

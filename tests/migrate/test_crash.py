@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.migrate.record import State, records
+from tests.conftest import GitCall
 from tests.migrate.building import litter, migrator, plain, w, w_inside
 from tests.migrate.conftest import Built
 from tests.migrate.crashing import before_view, copied, done_view, effects_of, killed_at
@@ -104,6 +106,29 @@ def test_a_kill_at_any_effect_across_file_systems_is_finished_or_taken_back(
         (root / ".orchestrator").mkdir()
 
     assert _sweep(built(with_place), fast, every=9, mount=other_file_system) > 10
+
+
+def test_a_kill_while_finalizing_is_finished_by_the_next_command(
+    repository: Path, git: GitCall, fast: Path
+) -> None:
+    plain(repository)
+    record = migrator(repository).migrate().record
+    assert record is not None
+    trial = copied(repository, fast / "trial")
+    effects = len(effects_of(lambda: migrator(trial).finish()))
+    ref = f"refs/orchestrator/migrations/{record.plan.id}"
+    listing = git(trial, "ls-tree", "-r", ref)
+
+    for number in range(2, effects + 1, 2):
+        root = copied(repository, fast / "case")
+        killed_at(number, lambda root=root: migrator(root).finish())  # type: ignore[misc]
+        migrator(root).finish()
+
+        assert records(root)[0].state is State.FINALIZED, number
+        assert not records(root)[0].originals.exists()
+        assert git(root, "ls-tree", "-r", ref) == listing
+        assert litter(root) == []
+        shutil.rmtree(root)
 
 
 @pytest.mark.long

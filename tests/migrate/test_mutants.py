@@ -118,7 +118,7 @@ def test_a_missing_journal_is_seen(master: Path, fast: Path, monkeypatch: pytest
 
     monkeypatch.setattr(record.Journal, "add", forgets)
 
-    assert is_red(lambda: sweep(master, fast))
+    assert is_red(lambda: sweep(master, fast, every=2))
 
 
 def test_a_copy_written_in_place_is_seen(master: Path, fast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_a_copy_written_in_place_is_seen(master: Path, fast: Path, monkeypatch: 
 
     monkeypatch.setattr(mover.Move, "stage", property(lambda move: move.target))
 
-    assert is_red(lambda: sweep(master, fast))
+    assert is_red(lambda: sweep(master, fast, every=2))
 
 
 def test_a_source_removed_before_its_copy_is_renamed_is_seen(
@@ -144,7 +144,7 @@ def test_a_source_removed_before_its_copy_is_renamed_is_seen(
 
     monkeypatch.setattr(mover.Mover, "_copy", hasty)
 
-    assert is_red(lambda: sweep(master, fast))
+    assert is_red(lambda: sweep(master, fast, every=2))
 
 
 def _always_copies(monkeypatch: pytest.MonkeyPatch) -> None:
