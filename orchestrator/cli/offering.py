@@ -104,6 +104,8 @@ def _has_link(path: Path) -> bool:
 
 def _setting(call: Invocation) -> str:
     from orchestrator.config.load import load
+    from orchestrator.paths import names
+    from orchestrator.takeover.configuration import is_workflow_of_w
 
     located = call.locate()
     try:
@@ -113,8 +115,8 @@ def _setting(call: Invocation) -> str:
             environment=call.environment,
             flags={},
         )
-    except OrchestratorError:
-        return "off"  # the command itself will say what is wrong with it
+    except OrchestratorError:  # the command itself will say what is wrong with it, unless W's file is read as ours
+        return "prompt" if is_workflow_of_w(Path(located.checkout, names.CONFIG)) else "off"
     return loaded.config.migration.auto
 
 

@@ -6,6 +6,7 @@ from orchestrator.doctor.checks import (
     configuration,
     git,
     layout,
+    legacy,
     permissions,
     processes,
     repository,
@@ -18,6 +19,7 @@ from orchestrator.doctor.diagnosis import Check
 CHECKS: tuple[Check, ...] = (
     *repository.CHECKS,
     *layout.CHECKS,
+    *legacy.CHECKS,
     *git.CHECKS,
     *state.CHECKS,
     *processes.CHECKS,

@@ -20,6 +20,7 @@ from orchestrator.takeover.old_keys import merged, open_keys
 from orchestrator.takeover.original import Original, Problem, UnknownKey
 from orchestrator.takeover.reading import Unusable
 
+STAND_IN = f"# Read instead of {names.CONFIG} in the repository's root, which belongs to another tool.\nversion: 1\n"
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _NOT_PLAIN = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
@@ -69,6 +70,14 @@ def target(paths: OrchestratorPaths) -> Path:
     root = paths.base_dir / names.CONFIG
     taken = os.path.lexists(paths.config_file) or (os.path.lexists(root) and not is_workflow_of_w(root))
     return paths.proposed_config_file if taken else paths.config_file
+
+
+def stand_in(paths: OrchestratorPaths) -> str:
+    """Returns the least configuration of ours, where W's `workflow.yaml` would be read as one without it."""
+    root = paths.base_dir / names.CONFIG
+    if os.path.lexists(paths.config_file) or not os.path.lexists(root) or not is_workflow_of_w(root):
+        return ""
+    return STAND_IN
 
 
 def is_workflow_of_w(path: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.config.frozen import freeze
 from orchestrator.config.load import LoadedConfig, load
 from orchestrator.discovery import Located
-from orchestrator.errors import Refused, StateDamaged
+from orchestrator.errors import ConfigInvalid, Refused, StateDamaged
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate.actions import Options, Plan
 from orchestrator.migrate.check import insist, running
@@ -156,7 +156,8 @@ class Mover:
                 workflow_yaml=self._workflow_yaml,
             )
         except Refused as error:  # the configuration cannot be read: the files have moved, the runs wait
-            return TakeoverReport(deferred=error.message)
+            places = error.problems if isinstance(error, ConfigInvalid) else ()
+            return TakeoverReport(deferred=" ".join((error.message, *(f"{place}." for place in places))))
         if report.deferred and reason:
             return TakeoverReport(config=report.config, deferred=reason, problems=report.problems)
         return report

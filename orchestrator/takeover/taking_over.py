@@ -165,10 +165,11 @@ def _take_configuration(
     last = book.last("config")
     if last is not None and last.state == "done":
         return replace(report, config=paths.base_dir / last.target if last.target else None)
-    if not made.text:
+    text = made.text or _intended_stand_in(paths, last)
+    if not text:
         book.append("config", "done")
         return report
-    digest = hashlib.sha256(made.text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode()).hexdigest()
     chosen = _free_place(paths, last, digest)
     if chosen is None:
         book.append("config", "done")
@@ -178,9 +179,14 @@ def _take_configuration(
     target = _relative(paths, chosen)
     book.append("config", "intended", target=target, sha256=digest)
     if _digest(chosen) != digest:
-        copies.disk.write(chosen, made.text.encode())
+        copies.disk.write(chosen, text.encode())
     book.append("config", "done", target=target, sha256=digest)
     return replace(report, config=chosen)
+
+
+def _intended_stand_in(paths: OrchestratorPaths, last: Record | None) -> str:
+    """Returns the stand-in for W's file, also where a kill came between writing it and saying so."""
+    return configuration.stand_in(paths) or (configuration.STAND_IN if last and last.state == "intended" else "")
 
 
 def _free_place(paths: OrchestratorPaths, last: Record | None, digest: str) -> Path | None:
