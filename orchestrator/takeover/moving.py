@@ -190,6 +190,8 @@ class Mover:
         return self._take_back_configuration(interrupted.plan.id)
 
     def _take_back_configuration(self, name: str | None) -> tuple[Problem, ...]:
+        if not self.paths.orchestrator_dir.is_symlink():
+            taking_over.clear_scratch(self.paths, self.disk)
         record = self.rolled_back_next(name)
         if record is None or not os.path.lexists(kept.journal_of(record)):
             return ()

@@ -29,6 +29,7 @@ from orchestrator.takeover.tasks import TaskList
 from orchestrator.takeover.translation import Ground
 from orchestrator.takeover.workflow import Standing, Workflow
 
+_SCRATCH = "takeover"
 LOCK = "takeover.lock"
 """Its name in `locks/`."""
 
@@ -121,11 +122,16 @@ def _take_runs(
     return report
 
 
+def clear_scratch(paths: OrchestratorPaths, disk: Disk) -> None:
+    """Removes the copies that a killed takeover left, so that a rollback finds its directory empty."""
+    disk.remove_tree(paths.tmp_dir / _SCRATCH)
+
+
 @contextmanager
 def _scratch(paths: OrchestratorPaths, disk: Disk) -> Iterator[Copies]:
     """Yields an empty directory for copies, removed at the end; what a kill leaves the next call removes."""
-    scratch = paths.tmp_dir / "takeover"
-    disk.remove_tree(scratch)
+    scratch = paths.tmp_dir / _SCRATCH
+    clear_scratch(paths, disk)
     disk.make_dir(scratch)
     try:
         yield Copies(disk, scratch)

@@ -14,7 +14,6 @@ from orchestrator.cli.help_source import TARGET, source
 from tests.cli.conftest import Call, process
 
 LATER = (
-    "migrate",
     "secrets",
     "sessions",
     "approve",

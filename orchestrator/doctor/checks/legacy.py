@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, skip, warn
+from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, warn
 from orchestrator.errors import Refused
 from orchestrator.migrate.catalogue import How, Layout, load_catalogue
 from orchestrator.migrate.known_names import any_found
@@ -128,14 +128,14 @@ def _others(context: Context) -> Diagnosis:
     named = _present(context, ours_to_move=False)
     evidence = [f"{source} ({layout.title})" for layout, sources in named for source in sources]
     if not evidence:
-        return skip("Nothing of other tools lies here.")
+        return ok("Nothing of other tools lies here.")
     return ok("Other tools, or you, left files that stay where they are.", evidence)
 
 
 def _readable(context: Context) -> Diagnosis:
     own = context.paths().orchestrator_dir / names.LAYOUTS
     if not own.is_dir():
-        return skip("This repository describes no layouts of its own.")
+        return ok("This repository describes no layouts of its own.")
     try:
         count = len(_catalogue(context)) - len(load_catalogue())
     except Refused as refusal:

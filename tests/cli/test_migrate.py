@@ -1,0 +1,301 @@
+"""`migrate` as its users call it, on what workflow-orchestrator left."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.fs.lock import FileLock
+from orchestrator.migrate import names_source
+from orchestrator.migrate.known_names import any_found
+from orchestrator.state.manager import StateManager
+from orchestrator.paths import OrchestratorPaths
+from tests.cli.conftest import ENTRY, Call, process
+from tests.migrate.building import Facts, snapshot
+from tests.takeover import w_files
+
+OURS = (".git", ".orchestrator/locks", ".orchestrator/migrations", ".orchestrator/state.db")
+
+
+@pytest.fixture
+def old(repository: Path) -> Path:
+    """Returns a repository with state of W in its root, never initialised."""
+    w_files.write_json(repository / ".workflow_state.json", w_files.a_state())
+    w_files.write_lines(repository / ".workflow_log.jsonl", w_files.a_log())
+    w_files.write_approvals(repository / ".workflow_approvals.db")
+    return repository
+
+
+def facts(root: Path) -> Facts:
+    """Returns everything but what a rollback may leave, and the directory that holds that."""
+    found = snapshot(root, skip=OURS)
+    return {name: fact for name, fact in found.items() if name not in (".orchestrator",) and "state.db" not in name}
+
+
+def in_place(root: Path) -> Facts:
+    return {name: fact for name, fact in facts(root).items() if not name.startswith(".orchestrator/")}
+
+
+def test_a_dry_run_shows_a_table_and_changes_nothing(old: Path, call: Call) -> None:
+    before = snapshot(old)
+
+    shown = call("migrate", "--dry-run", cwd=old)
+
+    assert shown.status == 0
+    assert shown.out.splitlines()[0].split()[:4] == ["FROM", "TO", "ACTION", "KIND"]
+    assert ".workflow_state.json" in shown.out
+    assert "one file system" in shown.out
+    assert snapshot(old) == before
+
+
+def test_json_has_the_fields_of_the_contract(old: Path, call: Call) -> None:
+    found = call("migrate", "--dry-run", "--json", cwd=old).json
+
+    assert {"schema_version", "pending", "actions", "conflicts", "bytes_needed", "same_filesystem"} <= set(found)
+    assert (found["schema_version"], found["pending"], found["conflicts"]) == (1, True, [])
+    wanted = {"source", "target", "action", "kind", "files", "bytes", "mode", "tracked", "sensitive", "reason"}
+    assert all(wanted <= set(action) for action in found["actions"])
+
+
+def test_check_says_whether_there_is_something_to_do(old: Path, call: Call) -> None:
+    assert call("migrate", "--check", cwd=old).status == 1
+
+    assert call("migrate", cwd=old).status == 0
+
+    assert call("migrate", "--check", cwd=old).status == 0
+
+
+def test_a_repository_without_old_state_is_left_as_it_is(repository: Path, call: Call) -> None:
+    before = snapshot(repository)
+
+    done = call("migrate", cwd=repository)
+
+    assert (done.status, done.out) == (0, "Nothing to migrate.\n")
+    assert snapshot(repository) == before
+
+
+def test_migrating_initialises_takes_over_runs_and_a_second_time_does_nothing(old: Path, call: Call) -> None:
+    first = call("migrate", "--json", cwd=old)
+    second = call("migrate", "--json", cwd=old)
+
+    assert (first.json["did"], second.json["did"]) == ("migrated", "nothing")
+    assert w_files.RUN in first.json["takeovers"][0]["imported"]
+    assert (old / ".orchestrator/layout.json").is_file()
+    assert w_files.RUN in {run["id"] for run in call("status", "--json", cwd=old).json["runs"]}
+    assert not (old / ".workflow_state.json").exists()
+
+
+def test_rollback_shows_a_plan_asks_and_restores_every_bit(old: Path, call: Call) -> None:
+    before = in_place(old)
+    assert call("migrate", cwd=old).status == 0
+
+    unasked = call("migrate", "--rollback", cwd=old)
+    done = call("migrate", "--rollback", "--yes", cwd=old)
+    again = call("migrate", "--rollback", "--yes", cwd=old)
+
+    assert (unasked.status, done.status, again.status) == (2, 0, 0)
+    assert "answer-needed" in unasked.err
+    assert "put-back" in done.err
+    assert in_place(old) == before
+
+
+def test_a_migration_is_an_operation_and_undo_takes_it_back(old: Path, call: Call) -> None:
+    before = in_place(old)
+    assert call("migrate", cwd=old).status == 0
+    listed = call("ops", "--json", cwd=old).json["operations"]
+
+    undone = call("undo", "--yes", cwd=old)
+
+    assert [(one["kind"], one["status"]) for one in listed] == [("migrate", "done")]
+    assert undone.status == 0, undone.err
+    assert in_place(old) == before
+
+
+def test_a_plan_from_a_file_is_applied_exactly_or_not_at_all(old: Path, call: Call, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    assert call("migrate", "--dry-run", "--plan-out", str(plan), cwd=old).status == 0
+    log = old / ".workflow_log.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(whole + b"{}\n")
+    changed = call("migrate", str(plan), cwd=old)
+    assert call("migrate", "--dry-run", "--plan-out", str(plan), cwd=old).status == 0
+
+    applied = call("migrate", str(plan), cwd=old)
+
+    assert (changed.status, "tree-changed" in changed.err) == (2, True)
+    assert applied.status == 0, applied.err
+    assert not log.exists()
+
+
+def test_a_conflict_ends_with_3_shows_both_and_prefer_decides(old: Path, call: Call) -> None:
+    assert call("migrate", cwd=old).status == 0
+    (old / ".claude/prompts").mkdir(parents=True)
+    (old / ".claude/prompts/a.md").write_text("old\n")
+    (old / ".wfo_logs").mkdir()
+    there = old / ".orchestrator/artifacts/legacy-w/prompts"
+    there.mkdir(parents=True)
+    (there / "a.md").write_text("new\n")
+    before = facts(old)
+
+    refused = call("migrate", cwd=old)
+    between = facts(old)
+    decided = call("migrate", "--prefer", "new", cwd=old)
+
+    assert refused.status == 3
+    assert ".claude/prompts/a.md" in refused.err
+    assert between == before
+    assert decided.status == 0, decided.err
+    assert (there / "a.md").read_text() == "new\n"
+    assert [path.read_text() for path in (old / ".orchestrator/quarantine").rglob("a.md")] == ["old\n"]
+
+
+def test_a_live_run_is_named_and_nothing_moves(old: Path, project: Path, call: Call) -> None:
+    lock = old / ".orchestrator/locks/run-r1.lock"
+    before = facts(old)
+
+    with FileLock(lock, what="Run r1", command="orchestrator run"):
+        refused = [call("migrate", *words, cwd=old) for words in ((), ("--rollback", "-y"), ("--resume",))]
+
+    assert [one.status for one in refused] == [5, 5, 5]
+    assert "r1" in refused[0].err
+    assert facts(old) == before
+
+
+def test_of_two_at_once_one_does_the_work(old: Path, home: Path) -> None:
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", ENTRY, "migrate", "--json"],
+            cwd=old,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [one.communicate(timeout=120)[0] for one in both]
+
+    assert all(one.returncode in (0, 5) for one in both)
+    assert [json.loads(text).get("did") for text in said].count("migrated") == 1
+
+
+def test_it_works_while_configuration_and_database_cannot_be_read(old: Path, project: Path, call: Call) -> None:
+    config, database = old / ".orchestrator/workflow.yaml", old / ".orchestrator/state.db"
+    sound = config.read_bytes()
+    config.write_text("nonsense: [\n")
+    database.write_bytes(b"no database " * 1000)
+
+    moved = call("migrate", "--json", cwd=old)
+    waiting = call("migrate", "--check", cwd=old)
+    finalize = call("migrate", "--finalize", "--yes", cwd=old)
+    config.write_bytes(sound)
+    database.unlink()
+    later = call("migrate", "--json", cwd=old)
+
+    assert (moved.status, moved.json["did"]) == (0, "migrated"), moved.err
+    assert moved.json["takeovers"][0]["deferred"]
+    assert waiting.status == 1
+    assert (finalize.status, "takeover-waiting" in finalize.err) == (2, True)
+    assert w_files.RUN in later.json["takeovers"][0]["imported"]
+
+
+def test_finalize_keeps_the_originals_in_git_and_ends_rollback(old: Path, call: Call) -> None:
+    assert call("migrate", cwd=old).status == 0
+
+    done = call("migrate", "--finalize", "--yes", "--json", cwd=old)
+    back = call("migrate", "--rollback", "--yes", cwd=old)
+
+    assert (done.status, done.json["files"] > 0) == (0, True)
+    assert back.status in (0, 2)
+    assert not (old / ".workflow_state.json").exists()
+
+
+def test_reading_commands_answer_from_the_old_place_and_change_nothing(old: Path, call: Call) -> None:
+    before = snapshot(old, skip=(".git",))
+
+    status = call("status", "--json", cwd=old)
+    log = call("log", w_files.RUN, cwd=old)
+    report = call("report", w_files.RUN, cwd=old)
+
+    assert w_files.RUN in {run["id"] for run in status.json["runs"]}
+    assert (log.status, "Remember the milk" in log.out) == (0, True)
+    assert report.out.startswith("# Teach app.py to say good")
+    for answer in (status, log, report):
+        assert answer.err == "Using legacy paths - migrate with: orchestrator migrate\n"
+    assert snapshot(old, skip=(".git",)) == before
+
+
+def test_safe_moves_without_asking_and_says_how_to_take_it_back(old: Path, project: Path, call: Call) -> None:
+    config = old / ".orchestrator/workflow.yaml"
+    config.write_text("version: 1\nmigration: {auto: safe}\n")
+
+    done = call("resolve", "nothing", "--note", "x", cwd=old)
+
+    assert "orchestrator migrate --rollback m-" in done.err
+    assert not (old / ".workflow_state.json").exists()
+
+
+@pytest.mark.parametrize("auto", ["safe", "prompt", "off"])
+def test_nothing_doubtful_moves_unasked(old: Path, project: Path, call: Call, auto: str) -> None:
+    (old / ".orchestrator/workflow.yaml").write_text(f"version: 1\nmigration: {{auto: {auto}}}\n")
+    (old / ".secrets.enc").write_bytes(b"secret")
+    os.chmod(old / ".secrets.enc", 0o600)
+
+    done = call("resolve", "nothing", "--note", "x", cwd=old)
+
+    assert ("legacy paths" in done.err) is (auto != "off")
+    assert (old / ".workflow_state.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--rollback", "--resume"),
+        ("--resume", "--dry-run"),
+        ("--force",),
+        ("--prefer", "both"),
+        ("--only", "nothing"),
+        ("missing.json",),
+        ("x.json", "--dry-run"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(old: Path, call: Call, words: tuple[str, ...]) -> None:
+    assert call("migrate", *words, cwd=old).status == 2
+
+
+def test_a_workflow_yaml_of_w_in_the_root_does_not_stand_in_the_way(old: Path, call: Call) -> None:
+    (old / "workflow.yaml").write_text('name: Development\nversion: "2.1"\nphases: [{id: PLAN}]\n')
+
+    done = call("migrate", "--json", cwd=old)
+
+    assert w_files.RUN in done.json["takeovers"][0]["imported"], done.out
+    assert call("config", "validate", cwd=old).status == 0
+
+
+def test_doctor_names_old_state_and_the_date_until_which_it_is_read(old: Path, call: Call) -> None:
+    checks = {each["id"]: each for each in call("doctor", "--json", cwd=old).json["checks"]}
+
+    assert checks["legacy-state"]["remedy"] == "orchestrator migrate"
+    assert any("not before 20" in line for line in checks["legacy-uses"]["evidence"])
+
+
+def test_the_table_of_names_is_the_one_the_catalogue_gives(tmp_path: Path) -> None:
+    assert names_source.TARGET.read_text() == names_source.source()
+    assert not any_found(str(tmp_path))
+
+
+def test_a_real_process_migrates_and_takes_it_back(old: Path, home: Path) -> None:
+    before = in_place(old)
+
+    done = process("migrate", cwd=old)
+    with StateManager.open_read_only(OrchestratorPaths(old)) as state:
+        runs = state.list_runs()
+    back = process("migrate", "--rollback", "-y", cwd=old)
+
+    assert (done.status, back.status) == (0, 0), done.err + back.err
+    assert w_files.RUN in {run.id for run in runs}
+    assert in_place(old) == before
