@@ -12,6 +12,7 @@ from orchestrator.cli.invocation import Invocation
 from orchestrator.cli.screen import Screen, Styled
 from orchestrator.cli.table import columns
 from orchestrator.cli.terminal import escape, write
+from orchestrator.cli.words import counted
 from orchestrator.errors import Refused
 from orchestrator.model.json import Json
 
@@ -184,7 +185,7 @@ def _say_takeover(screen: Screen, report: TakeoverReport) -> None:
     if report.config is not None:
         screen.out(f"Translated the old configuration into {report.config}")
     if report.imported:
-        screen.out(f"Took over {len(report.imported)} runs: {', '.join(report.imported)}")
+        screen.out(f"Took over {counted(len(report.imported), 'run')}: {', '.join(report.imported)}")
     for run in report.resumable:
         screen.note(f"Go on with it: orchestrator resume {run}")
     if report.deferred:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli import migrating
 from orchestrator.cli.invocation import Invocation
 from orchestrator.cli.old_place import say_notice
+from orchestrator.cli.words import counted
 from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _move(call: Invocation, mover: Mover, migration: Migration) -> None:
     call.screen.note(f"Moved the files of an earlier orchestrator into {mover.paths.orchestrator_dir}.")
     for report in moved.takeovers.values():
         if report.imported:
-            call.screen.note(f"Took over {len(report.imported)} runs.")
+            call.screen.note(f"Took over {counted(len(report.imported), 'run')}.")
     call.screen.note(f"Take it back with: orchestrator migrate --rollback {migration.plan.id}")
 
 
