@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 def migrate(  # one parameter per option of the command line
     ctx: typer.Context,
     plan_file: Annotated[
-        str | None, typer.Argument(metavar="[PLANFILE|ID]",
-            help="Carry out exactly the plan in this file; after --rollback: the migration.",)
+        str | None,
+        typer.Argument(
+            metavar="[PLANFILE|ID]",
+            help="Carry out exactly the plan in this file; after --rollback: the migration.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
@@ -90,7 +93,7 @@ def _insist_on_sense(asked: list[str], *, shows: bool, plan_file: str | None, fo
         wrong = f"{asked[0]} cannot be tried; it does what it says."
     elif force and "--rollback" not in asked:
         wrong = "--force belongs to --rollback."
-    elif plan_file is not None and (shows and not asked or asked == ["--resume"]):
+    elif plan_file is not None and ((shows and not asked) or asked == ["--resume"]):
         wrong = "A plan file is carried out as it is."
     if wrong:
         raise Refused(wrong, code="usage", hint="Look it up with: orchestrator migrate --help")
@@ -169,5 +172,7 @@ def _ask_about_own_layouts(
     migration: Migration = mover.preview(options)[0]
     used = sorted({one.layout for one in migration.plan.actions if one.target} & supplied)
     question = f"Move files as {names.DIRECTORY}/{names.LAYOUTS} of this repository says ({', '.join(used)})?"
-    if used and not call.confirm(question, otherwise="Look first: orchestrator migrate --dry-run", code="not-trusted"):
+    if used and not call.confirm(
+        question, otherwise="Look first: orchestrator migrate --dry-run", code="not-trusted"
+    ):
         raise Refused("Nothing was moved.", code="not-confirmed", hint="orchestrator migrate --dry-run")

@@ -64,6 +64,7 @@ class ProgressLine:
         self._last = self._began
 
     def __call__(self, progress: Progress) -> None:
+        """Shows it, unless something was shown a moment ago."""
         now = time.monotonic()
         if not self._shows or now - self._last < _EVERY_S:
             return
@@ -106,7 +107,13 @@ def say_plan(call: Invocation, migration: Migration, waiting: Sequence[str]) -> 
     elif not migration.pending and not waiting:
         screen.out("Nothing to migrate.")
     _say_left_alone(screen, plan)
-    for conflict in plan.conflicts:
+    _say_troubles(screen, migration)
+    for warning in plan.warnings:
+        screen.warn(warning)
+
+
+def _say_troubles(screen: Screen, migration: Migration) -> None:
+    for conflict in migration.plan.conflicts:
         where = conflict.target or ""
         screen.out(Styled("conflict: ", "red"), f"{conflict.source} and {where}: {conflict.reason}")
     for trouble in migration.troubles:
@@ -114,8 +121,6 @@ def say_plan(call: Invocation, migration: Migration, waiting: Sequence[str]) -> 
             held = f" In use by {trouble.holder}." if trouble.holder else ""
             screen.out(Styled("trouble: ", "red"), f"{trouble.message}{held}")
             screen.out(Styled("  hint: ", "cyan"), trouble.hint)
-    for warning in plan.warnings:
-        screen.warn(warning)
 
 
 def _row(action: Action) -> tuple[str, ...]:
@@ -139,7 +144,9 @@ def _say_totals(screen: Screen, plan: Plan, moving: Sequence[Action]) -> None:
     if plan.same_filesystem:
         screen.out("Everything stays on one file system: no space is needed.")
     else:
-        screen.out(f"File systems are crossed: {plan.bytes_needed:,} bytes and {plan.inodes_needed:,} files are copied.")
+        screen.out(
+            f"File systems are crossed: {plan.bytes_needed:,} bytes, {plan.inodes_needed:,} files are copied."
+        )
 
 
 def _say_left_alone(screen: Screen, plan: Plan) -> None:
@@ -243,7 +250,12 @@ def take_back(call: Invocation, mover: Mover, name: str | None, *, force: bool, 
 def _say_returns(call: Invocation, returns: Sequence[Return], *, dry_run: bool) -> None:
     if call.screen.as_json:
         steps: list[Json] = [
-            {"source": one.step.source, "target": one.step.target, "verdict": one.verdict, "reason": one.reason}
+            {
+                "source": one.step.source,
+                "target": one.step.target,
+                "verdict": one.verdict,
+                "reason": one.reason,
+            }
             for one in returns
         ]
         call.screen.json({"pending": bool(returns), "rollback": steps})
@@ -258,13 +270,16 @@ def _say_returns(call: Invocation, returns: Sequence[Return], *, dry_run: bool) 
 def finish(call: Invocation, mover: Mover, name: str | None) -> int:
     """Asks, then ends the possibility of rolling back."""
     if not call.confirm(
-        "Drop what a rollback needs? Git keeps the originals.", otherwise="orchestrator migrate --finalize --yes"
+        "Drop what a rollback needs? Git keeps the originals.",
+        otherwise="orchestrator migrate --finalize --yes",
     ):
         raise Refused("Nothing was dropped.", code="not-confirmed", hint="orchestrator migrate --finalize")
     done = mover.finish(name)
     if call.screen.as_json:
         kept: list[Json] = list(done.kept) if done is not None else []
-        call.screen.json({"ref": done.ref if done else None, "files": done.files if done else 0, "kept": kept})
+        call.screen.json(
+            {"ref": done.ref if done else None, "files": done.files if done else 0, "kept": kept}
+        )
         return 0
     if done is None:
         call.screen.out("There is no migration to finalize.")

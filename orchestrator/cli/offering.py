@@ -79,7 +79,7 @@ def _move(call: Invocation, mover: Mover, migration: Migration) -> None:
 
 
 def _is_safe(migration: Migration, root: Path) -> bool:
-    """Returns whether nothing speaks against it: no conflict, link, tracked or secret file, other file system."""
+    """Returns whether nothing speaks against it: conflict, link, tracked or secret file, crossing."""
     plan = migration.plan
     moving = [one for one in plan.actions if one.target is not None]
     doubtful = any(one.tracked or one.sensitive or _has_link(root / one.source) for one in moving)
@@ -116,7 +116,9 @@ def _setting(call: Invocation) -> str:
             environment=call.environment,
             flags={},
         )
-    except OrchestratorError:  # the command itself will say what is wrong with it, unless W's file is read as ours
+    except (
+        OrchestratorError
+    ):  # the command itself will say what is wrong with it, unless W's file is read as ours
         return "prompt" if is_workflow_of_w(Path(located.checkout, names.CONFIG)) else "off"
     return loaded.config.migration.auto
 

@@ -1,4 +1,4 @@
-"""Answers of commands that read from where an earlier orchestrator left its state, until somebody migrates."""
+"""Answers of commands that read from where an earlier orchestrator left its state, until it is migrated."""
 
 from __future__ import annotations
 
@@ -101,14 +101,24 @@ def show_log(call: Invocation, known: LegacyReport) -> int:
 def show_report(call: Invocation, known: LegacyReport) -> int:
     """Prints what an earlier orchestrator recorded of a run, in Markdown."""
     workflow, run = known.workflow, known.run
-    lines = [f"# {run.task}", "", f"Run {run.id} of an earlier orchestrator ({workflow.id}): {run.status}.", ""]
+    lines = [
+        f"# {run.task}",
+        "",
+        f"Run {run.id} of an earlier orchestrator ({workflow.id}): {run.status}.",
+        "",
+    ]
     for phase in workflow.phases:
         lines.append(f"- {phase.id}: {phase.standing}")
-        lines += [f"  - {item.id}: {item.standing}" + (f" ({item.note})" if item.note else "") for item in phase.items]
+        lines += [
+            f"  - {item.id}: {item.standing}" + (f" ({item.note})" if item.note else "")
+            for item in phase.items
+        ]
     lines += ["", f"Read from {known.source}. Migrate with: orchestrator migrate"]
     text = "\n".join(lines) + "\n"
     if call.screen.as_json:
-        call.screen.json({"run_id": run.id, "task": run.task, "status": run.status, "report": text, "legacy": True})
+        call.screen.json(
+            {"run_id": run.id, "task": run.task, "status": run.status, "report": text, "legacy": True}
+        )
     else:
         write(sys.stdout, escape(text))
     return 0

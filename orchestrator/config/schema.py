@@ -338,8 +338,8 @@ class Migration(Section):
 
     auto: Literal["prompt", "safe", "off"] = Field(
         default="prompt",
-        description="What the first command that writes does on a terminal: `prompt` asks, `safe` moves without "
-        "asking where nothing speaks against it and says how to take it back, `off` does neither.",
+        description="What the first command that writes does: `prompt` asks on a terminal, `safe` moves "
+        "unasked where nothing speaks against it and says how to take it back, `off` does neither.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Names that earlier layouts have, for a look that costs next to nothing. Made by `names_source`; a test compares.
+"""Names that earlier layouts have, for a quick look. Made by `names_source`; a test compares.
 
 A name found here says only that the catalogue should be asked; content decides.
 """

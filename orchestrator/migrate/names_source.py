@@ -8,7 +8,7 @@ from orchestrator.migrate.catalogue import HOME, How, Mark, load_catalogue
 from orchestrator.paths import names
 
 TARGET = Path(__file__).with_name("known_names.py")
-_HEAD = '''"""Names that earlier layouts have, for a look that costs next to nothing. Made by `names_source`; a test compares.
+_HEAD = '''"""Names that earlier layouts have, for a quick look. Made by `names_source`; a test compares.
 
 A name found here says only that the catalogue should be asked; content decides.
 """
@@ -49,7 +49,7 @@ def source() -> str:
 
 
 def _cheap(mark: Mark) -> str:
-    """Returns the part of a mark's path that can be looked for without listing; empty where ours has it too."""
+    """Returns the part of a mark's path to look for without listing; empty where ours has it too."""
     path = mark.path.partition("*")[0].rstrip("/")
     if path.startswith(HOME) or path.removeprefix(f"{names.DIRECTORY}/") in names.KNOWN:
         return ""

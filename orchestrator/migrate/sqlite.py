@@ -144,7 +144,8 @@ def consistent_copy(database: Path, target: Path, disk: Disk, scratch: Path) -> 
             problem = copy.execute("pragma integrity_check").fetchone()[0]
         if problem != "ok":
             raise sqlite3.DatabaseError(problem)
-        os.chmod(result, 0o600)
+        with told(target):
+            os.chmod(result, 0o600)
         disk.copy(result, target)
     except sqlite3.Error as error:
         raise Failed(

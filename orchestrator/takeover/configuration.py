@@ -20,7 +20,9 @@ from orchestrator.takeover.old_keys import merged, open_keys
 from orchestrator.takeover.original import Original, Problem, UnknownKey
 from orchestrator.takeover.reading import Unusable
 
-STAND_IN = f"# Read instead of {names.CONFIG} in the repository's root, which belongs to another tool.\nversion: 1\n"
+STAND_IN = (
+    f"# Read instead of {names.CONFIG} in the repository's root, which belongs to another tool.\nversion: 1\n"
+)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _NOT_PLAIN = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 

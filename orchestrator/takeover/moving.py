@@ -105,10 +105,7 @@ class Mover:
                 code="takeover-waiting",
                 hint="Take them over first: orchestrator migrate",
             )
-        done = self.migrator.finish(name)
-        if done is not None:
-            self._remember(done.ref.rpartition("/")[2], finalized=True)
-        return done
+        return self.migrator.finish(name)
 
     def rolled_back_next(self, name: str | None = None) -> Record | None:
         """Returns the migration that `take_back` would take back."""
@@ -199,10 +196,10 @@ class Mover:
 
     def _note_rollback(self, outcome: Outcome) -> None:
         if outcome.did == "rolled-back" and outcome.plan is not None:
-            self._remember(outcome.plan.id, finalized=False)
+            self._remember(outcome.plan.id)
 
-    def _remember(self, name: str, *, finalized: bool) -> None:
-        """Marks the operation of a migration that cannot be undone any more; without a database, nobody asks."""
+    def _remember(self, name: str) -> None:
+        """Marks the operation of a migration that was taken back; without a database, nobody asks."""
         if not os.path.isfile(self.paths.state_file):
             return
         state, _ = self._state()
@@ -210,12 +207,12 @@ class Mover:
             return
         with state:
             known = recorded(state.get_operations(), name)
-            if known is not None and known.status is OperationStatus.DONE and not finalized:
+            if known is not None and known.status is OperationStatus.DONE:
                 state.update_operation(known.id, OperationStatus.UNDONE)
 
 
 def migration_of(operation: Operation) -> str | None:
-    """Returns the id of the migration that an operation stands for, None where it stands for something else."""
+    """Returns the id of the migration that an operation stands for; None for another kind."""
     name = operation.facts.get(FACT)
     return name if operation.kind is OperationKind.MIGRATE and isinstance(name, str) else None
 
@@ -233,4 +230,3 @@ def _record(state: StateManager, name: str, checkout: str) -> None:
     with state.transaction():
         operation = state.begin_operation(OperationKind.MIGRATE, None, checkout, {FACT: name})
         state.update_operation(operation.id, OperationStatus.DONE)
-

@@ -192,7 +192,9 @@ def _take_configuration(
 
 def _intended_stand_in(paths: OrchestratorPaths, last: Record | None) -> str:
     """Returns the stand-in for W's file, also where a kill came between writing it and saying so."""
-    return configuration.stand_in(paths) or (configuration.STAND_IN if last and last.state == "intended" else "")
+    return configuration.stand_in(paths) or (
+        configuration.STAND_IN if last and last.state == "intended" else ""
+    )
 
 
 def _free_place(paths: OrchestratorPaths, last: Record | None, digest: str) -> Path | None:

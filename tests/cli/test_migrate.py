@@ -13,8 +13,8 @@ import pytest
 from orchestrator.fs.lock import FileLock
 from orchestrator.migrate import names_source
 from orchestrator.migrate.known_names import any_found
-from orchestrator.state.manager import StateManager
 from orchestrator.paths import OrchestratorPaths
+from orchestrator.state.manager import StateManager
 from tests.cli.conftest import ENTRY, Call, process
 from tests.migrate.building import Facts, snapshot
 from tests.takeover import w_files
@@ -34,7 +34,11 @@ def old(repository: Path) -> Path:
 def facts(root: Path) -> Facts:
     """Returns everything but what a rollback may leave, and the directory that holds that."""
     found = snapshot(root, skip=OURS)
-    return {name: fact for name, fact in found.items() if name not in (".orchestrator",) and "state.db" not in name}
+    return {
+        name: fact
+        for name, fact in found.items()
+        if name not in (".orchestrator",) and "state.db" not in name
+    }
 
 
 def in_place(root: Path) -> Facts:
@@ -56,9 +60,22 @@ def test_a_dry_run_shows_a_table_and_changes_nothing(old: Path, call: Call) -> N
 def test_json_has_the_fields_of_the_contract(old: Path, call: Call) -> None:
     found = call("migrate", "--dry-run", "--json", cwd=old).json
 
-    assert {"schema_version", "pending", "actions", "conflicts", "bytes_needed", "same_filesystem"} <= set(found)
+    assert {"schema_version", "pending", "actions", "conflicts", "bytes_needed", "same_filesystem"} <= set(
+        found
+    )
     assert (found["schema_version"], found["pending"], found["conflicts"]) == (1, True, [])
-    wanted = {"source", "target", "action", "kind", "files", "bytes", "mode", "tracked", "sensitive", "reason"}
+    wanted = {
+        "source",
+        "target",
+        "action",
+        "kind",
+        "files",
+        "bytes",
+        "mode",
+        "tracked",
+        "sensitive",
+        "reason",
+    }
     assert all(wanted <= set(action) for action in found["actions"])
 
 
@@ -183,7 +200,9 @@ def test_of_two_at_once_one_does_the_work(old: Path, home: Path) -> None:
     assert [json.loads(text).get("did") for text in said].count("migrated") == 1
 
 
-def test_it_works_while_configuration_and_database_cannot_be_read(old: Path, project: Path, call: Call) -> None:
+def test_it_works_while_configuration_and_database_cannot_be_read(
+    old: Path, project: Path, call: Call
+) -> None:
     config, database = old / ".orchestrator/workflow.yaml", old / ".orchestrator/state.db"
     sound = config.read_bytes()
     config.write_text("nonsense: [\n")

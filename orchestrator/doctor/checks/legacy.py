@@ -18,7 +18,6 @@ from orchestrator.state.layout import Ownership
 from orchestrator.takeover import kept
 from orchestrator.takeover.uses import uses
 
-
 _OPEN = (State.APPLYING, State.ROLLING_BACK, State.FINALIZING)
 
 
@@ -103,7 +102,9 @@ def _leftovers(context: Context) -> Diagnosis:
         return ok("No migration left anything behind.")
     evidence = [f"{record.originals}: originals of {record.plan.id}" for record in done]
     evidence += [str(quarantine / name) for name in aside]
-    told = f"{counted(len(done), 'migration')} can still be taken back; the originals take space until it is final."
+    told = (
+        f"{counted(len(done), 'migration')} can still be taken back; originals take space until it is final."
+    )
     return ok(told + " When it is: orchestrator migrate --finalize", evidence)
 
 
@@ -118,7 +119,9 @@ def _uses(context: Context) -> Diagnosis:
     for name in told:
         until, use = by_name[name].read_until, counted_uses.get(name)
         times = f"met {counted(use.count, 'time')}, last on {use.last:%Y-%m-%d}" if use else "never met yet"
-        evidence.append(f"{name}: {times}; no longer read from version {until.version}, not before {until.date}")
+        evidence.append(
+            f"{name}: {times}; no longer read from version {until.version}, not before {until.date}"
+        )
     if not present:
         return ok("Earlier layouts were met; none is here now.", evidence)
     return warn("An earlier layout is here that will not be read forever.", "orchestrator migrate", evidence)
