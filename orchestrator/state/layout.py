@@ -95,9 +95,17 @@ def require_ours(paths: OrchestratorPaths) -> Layout:
         raise Refused(
             f"{paths.base_dir} is not initialised for orchestrator yet.",
             code="not-initialised",
-            hint="orchestrator init",
+            hint=_way_in(paths),
         )
     raise unusable(directory, ownership)
+
+
+def _way_in(paths: OrchestratorPaths) -> str:
+    """Returns the command that makes the directory: checkpoints without it mean that it was removed."""
+    kept = paths.base_dir / ".git" / names.RUN_REFS
+    if kept.is_dir() and any(kept.iterdir()):
+        return "Bring back what was removed with: orchestrator doctor --recover"
+    return "orchestrator init"
 
 
 def unusable(directory: str, ownership: Ownership) -> Refused:
