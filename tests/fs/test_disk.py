@@ -485,3 +485,19 @@ def test_data_reaches_the_disk_before_the_name_and_the_name_before_the_return(
     Disk().write(tmp_path / "f", b"x")
 
     assert steps == ["data", "name", "directory"]
+
+
+def test_a_directory_is_removed_only_when_it_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    (tmp_path / "empty").mkdir()
+
+    for name in ("full", "empty", "missing"):
+        Disk().remove_empty(tmp_path / name)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
+
+
+def test_a_directory_that_may_not_be_removed_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DiskFailed):
+        Disk().remove_empty("/")
