@@ -163,13 +163,14 @@ def view_trust(located: Located, loaded: LoadedConfig, *, trust_now: bool = Fals
 def configured_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
     """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
     if options.command is not None:
-        return registry.command_agent(options.command, limits=config.limits)
-    agent = registry.build(
-        name or options.found_agent or registry.pick_default(),
-        config.agents,
-        model=model,
-        limits=config.limits,
-    )
+        agent: registry.AnyAgent = registry.command_agent(options.command, limits=config.limits)
+    else:
+        agent = registry.build(
+            name or options.found_agent or registry.pick_default(),
+            config.agents,
+            model=model,
+            limits=config.limits,
+        )
     registry.require(agent)
     return agent
 

@@ -24,6 +24,7 @@ _UNDOABLE = (OperationKind.MERGE, OperationKind.DISCARD, OperationKind.CANCEL, O
 def discard_run(context: EngineContext, run_id: RunId) -> WayBack | None:
     """Drops a run's result branch and its tree, and ends the run if it has not ended.
 
+    What it asked of a person needs no answer any more.
     Everything stays reachable from `refs/orchestrator/`; `undo` brings the branch back. None when the run has
     left neither branch nor result.
 
@@ -41,6 +42,8 @@ def discard_run(context: EngineContext, run_id: RunId) -> WayBack | None:
         with context.state.transaction():
             if run.status not in ENDED_RUN:
                 context.state.update_run_status(run_id, RunStatus.CANCELLED)
+            for asked in context.state.get_interventions(run_id, open_only=True):
+                context.state.resolve_intervention(asked.id, "discarded")
             if journal.operation is not None:
                 context.state.update_operation(journal.operation.id, OperationStatus.DONE)
     return way_back

@@ -122,7 +122,7 @@ def _wait_for_merge(work: Work, error: OrchestratorError) -> None:
     state = work.context.state
     progress = replace(work.run.metadata.progress, waiting_for=f"its merge: {error.message}")
     with state.transaction():
-        work.ask_person(None, error.message, f"{error.hint} Then: orchestrator resume {work.run_id}")
+        work.ask_person(None, error.message, f"{error.hint} (then: orchestrator resume {work.run_id})")
         state.update_run_status(work.run_id, RunStatus.WAITING, progress=progress)
 
 
