@@ -11,7 +11,7 @@ import errno
 import os
 import sys
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch - one platform is measured at a time
     import fcntl
 
 PREFIX = ".tmp-orchestrator-"
