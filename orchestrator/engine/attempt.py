@@ -148,7 +148,7 @@ def _retry(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
     if execution.progress.agent_failure is not None:
         delay_s = work.config.execution.retry_backoff_s * 2**phase.retries
         wake_at = datetime.now(UTC) + timedelta(seconds=delay_s)
-        reason = f"another try: {execution.progress.agent_failure}"
+        reason = f"another try: {execution.progress.agent_failure.rstrip('.')}"
         work.update_progress(lambda p: replace(p, wake_at=wake_at, waiting_for=reason))
 
 

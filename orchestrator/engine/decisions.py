@@ -170,7 +170,10 @@ def _undo_cancel(context: EngineContext, operation: Operation) -> str:
             code="nothing-to-undo",
             hint="See what was done with: orchestrator ops",
         )
-    progress = replace(run.metadata.progress, waiting_for="you to resume it", error=None, exit_status=None)
+    facts = operation.facts.get("cancel")
+    before = facts.get("waiting_for") if isinstance(facts, dict) else None
+    waiting_for = before if isinstance(before, str) else "you to resume it"
+    progress = replace(run.metadata.progress, waiting_for=waiting_for, error=None, exit_status=None)
     with context.state.transaction():
         context.state.update_run_status(run.id, RunStatus.WAITING, progress=progress)
         context.state.update_operation(operation.id, OperationStatus.UNDONE)

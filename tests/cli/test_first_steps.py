@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.flags import Flags
+from orchestrator.cli.invocation import Invocation
+from orchestrator.cli.screen import Screen
+from orchestrator.cli.working import work_and_show
+from orchestrator.errors import DiskFailed
+from orchestrator.model.ids import RunId
 from tests.cli.conftest import ENTRY, Call
 from tests.conftest import GitCall
 
@@ -108,6 +114,53 @@ def test_a_discarded_run_asks_nothing_of_a_person_any_more(failed: Path, call: C
 
     assert "orchestrator log a" in before.out
     assert call("interventions", cwd=failed).err == "Nothing needs you.\n"
+
+
+def test_a_cancelled_run_asks_nothing_and_undo_gives_back_what_it_waited_for(
+    project: Path, call: Call
+) -> None:
+    slow = ("run", "x", "--command", "sleep 60", "--max-time", "1", "--run-id", "a")
+    assert call(*slow, cwd=project).status == 6
+
+    call("cancel", "a", cwd=project)
+    asked = call("interventions", cwd=project)
+    call("undo", "--yes", cwd=project)
+    resumed = call("resume", "a", cwd=project)
+
+    assert asked.err == "Nothing needs you.\n"
+    assert resumed.status == 6
+    assert "resume a: it waits for more time\n" in resumed.err
+
+
+def test_a_full_disk_under_a_run_names_the_command_that_goes_on(failed: Path) -> None:
+    flags = Flags()
+    flags.enter(str(failed))
+    invocation = Invocation(flags, Screen())
+
+    def fill_the_disk() -> None:
+        raise DiskFailed(path="state.db", reason="no space is left", code="disk-full")
+
+    with invocation.open(writes=True) as workspace, pytest.raises(DiskFailed) as caught:
+        work_and_show(invocation, workspace, RunId("a"), begin=fill_the_disk, wait=False)
+
+    assert caught.value.hint.endswith(", then: orchestrator resume a")
+
+
+def test_the_message_of_a_commit_says_a_longer_task_once(project: Path, call: Call, git: GitCall) -> None:
+    call("run", "first line\nand more", "--command", "touch made", "--run-id", "a", cwd=project)
+
+    message = git(project, "log", "-1", "--format=%B", "orchestrator/a")
+
+    assert message.startswith("first line\n\nand more\n\nOrchestrator-Run: a\n")
+
+
+def test_merging_again_names_no_undo_of_something_else(project: Path, call: Call) -> None:
+    call("run", "x", "--command", "touch made", "--run-id", "a", cwd=project)
+    call("merge", "a", cwd=project)
+
+    again = call("merge", "a", cwd=project)
+
+    assert (again.status, again.err) == (0, "")
 
 
 def test_status_of_one_run_counts_its_own_interventions(failed: Path, call: Call) -> None:
