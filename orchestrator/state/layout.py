@@ -257,8 +257,12 @@ def _read_layout(path: str) -> Layout | None:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        text = file.read(65536)
+    try:
+        text = os.read(descriptor, 65536)
+    except OSError:  # a directory
+        return None
+    finally:
+        os.close(descriptor)
     try:
         document = json.loads(text)
     except ValueError:

@@ -119,6 +119,14 @@ def test_a_removed_directory_whose_checkpoints_are_left_is_to_be_recovered(tmp_p
     assert "doctor --recover" in code_of(OrchestratorPaths(tmp_path))[1]
 
 
+def test_a_directory_named_like_our_mark_marks_nothing(tmp_path: Path) -> None:
+    paths = OrchestratorPaths(tmp_path)
+    (paths.layout_file / "inside").mkdir(parents=True)
+    (paths.orchestrator_dir / "theirs").write_text("x")
+
+    assert read_ownership(os.fspath(paths.orchestrator_dir)) is Ownership.FOREIGN
+
+
 def test_the_private_form_ignores_everything(tmp_path: Path) -> None:
     paths = made(tmp_path, private=True)
 
