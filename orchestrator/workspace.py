@@ -118,15 +118,31 @@ def open_workspace(
         flags=flags or {},
     )
     trust = view_trust(located, loaded, trust_now=trust_now)
-    repository = Repository(located, trusted=trust.trusted)
-    disk = Disk()
-    notices = [*loaded.hints]
     state = StateManager.open(paths, create=True) if writes else StateManager.open_read_only(paths)
-    trees = IsolatedTrees(repository, _trees_root(paths, loaded.config))
-    context = EngineContext(
+    try:
+        repository = Repository(located, trusted=trust.trusted)
+        context = _context(located, paths, loaded.config, state, repository, environment, layout)
+        notices = (*loaded.hints, *(_settle(context) if writes else ()))
+    except BaseException:
+        state.close()
+        raise
+    return Workspace(located, paths, context.disk, layout, loaded, state, repository, trust, context, notices)
+
+
+def _context(
+    located: Located,
+    paths: OrchestratorPaths,
+    config: Config,
+    state: StateManager,
+    repository: Repository,
+    environment: Mapping[str, str],
+    layout: Layout,
+) -> EngineContext:
+    trees = IsolatedTrees(repository, _trees_root(paths, config))
+    return EngineContext(
         paths=paths,
         located=located,
-        disk=disk,
+        disk=Disk(),
         state=state,
         repository=repository,
         trees=trees,
@@ -135,13 +151,16 @@ def open_workspace(
         environment=environment,
         repo_id=layout.repo_id,
     )
-    if writes:
-        make_directories(paths, disk)
-        for directory in (paths.orchestrator_dir, paths.locks_dir, paths.checkpoints_dir):
-            disk.sweep_temp(directory)
-        notices += notice_place(paths, disk, repository.git_dir_identity)
-        notices += settle_interrupted(context)
-    return Workspace(located, paths, disk, layout, loaded, state, repository, trust, context, tuple(notices))
+
+
+def _settle(context: EngineContext) -> tuple[str, ...]:
+    """Finishes what a crash left of earlier commands, and says what came of it."""
+    paths, disk = context.paths, context.disk
+    make_directories(paths, disk)
+    for directory in (paths.orchestrator_dir, paths.locks_dir, paths.checkpoints_dir):
+        disk.sweep_temp(directory)
+    moved = notice_place(paths, disk, context.repository.git_dir_identity)
+    return (*moved, *settle_interrupted(context))
 
 
 def view_trust(located: Located, loaded: LoadedConfig, *, trust_now: bool = False) -> TrustView:
@@ -163,13 +182,14 @@ def view_trust(located: Located, loaded: LoadedConfig, *, trust_now: bool = Fals
 def configured_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
     """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
     if options.command is not None:
-        return registry.command_agent(options.command, limits=config.limits)
-    agent = registry.build(
-        name or options.found_agent or registry.pick_default(),
-        config.agents,
-        model=model,
-        limits=config.limits,
-    )
+        agent: registry.AnyAgent = registry.command_agent(options.command, limits=config.limits)
+    else:
+        agent = registry.build(
+            name or options.found_agent or registry.pick_default(),
+            config.agents,
+            model=model,
+            limits=config.limits,
+        )
     registry.require(agent)
     return agent
 

@@ -33,7 +33,7 @@ def agents(ctx: typer.Context) -> int:
 @app.command("check", cls=Command, add_help_option=False)
 def check(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One agent; all by default.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One agent; all by default.")] = None,
 ) -> int:
     """Check that agents can be started; exit status 1 when one of them cannot."""
     call = invocation(ctx)

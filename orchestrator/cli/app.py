@@ -12,9 +12,10 @@ from typing import Any
 import typer
 
 from orchestrator.cli import edge
+from orchestrator.cli.commands import COMMANDS
 from orchestrator.cli.flags import Flags
 from orchestrator.cli.front import COMPLETION
-from orchestrator.cli.grammar import PROGRAM, nearest, root, show_help, show_version, split
+from orchestrator.cli.grammar import PROGRAM, refusal_of_name, root, show_help, show_version, split
 from orchestrator.cli.invocation import Invocation
 from orchestrator.cli.screen import Screen
 from orchestrator.errors import OrchestratorError, Refused
@@ -35,7 +36,7 @@ def call(arguments: Sequence[str]) -> int:
             flags, rest = split(command, arguments)
             screen = Screen(as_json=flags.json, quiet=flags.quiet, verbose=flags.verbose)
             if rest[:1] == ["--version"]:
-                return show_version()
+                return show_version(screen)
             if flags.help or not rest:
                 return show_help(command, rest)
             return _invoke(command, rest, Invocation(flags, screen))
@@ -54,17 +55,21 @@ def _invoke(command: Any, arguments: list[str], invocation: Invocation) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _UsageError as error:
-        raise _refusal(error) from None
+        raise _refusal(error, arguments) from None
 
 
-def _refusal(error: Exception) -> Refused:
-    sentence = str(getattr(error, "format_message", error.__str__)())
+def _refusal(error: Exception, arguments: list[str]) -> Refused:
+    sentence = str(getattr(error, "format_message", error.__str__)()).replace("Value error, ", "")
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else PROGRAM
+    if context is not None and sentence.startswith("No such command '"):
+        return refusal_of_name(sentence.split("'")[1], context)
+    named = [word for word in arguments[:1] if word in COMMANDS]
+    path = context.command_path if context is not None else " ".join([PROGRAM, *named])
+    hint = f"Look it up with: {path} --help"
+    if sentence.startswith("Got unexpected extra") and path == f"{PROGRAM} run":
+        hint = f'Put the task into quotes: {path} "what shall be done"'
     sentence = sentence if sentence.endswith((".", "?", ")")) else sentence + "."
-    return Refused(
-        sentence, code="usage", hint=nearest(sentence, context) or f"Look it up with: {path} --help"
-    )
+    return Refused(sentence, code="usage", hint=hint)
 
 
 def _logs_dir(flags: Flags) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from orchestrator.cli.invocation import invocation
-from orchestrator.cli.lookups import RunArgument
+from orchestrator.cli.invocation import Invocation, invocation
+from orchestrator.cli.lookups import RunArgument, find_run
 from orchestrator.cli.table import columns
+from orchestrator.errors import Refused
 
 
 def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
@@ -17,6 +18,8 @@ def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
 
     run_id = parse_run_id(run)
     found = saved_in(call).list_checkpoints(run_id)
+    if not found:
+        _require_known(call, run_id)
     if call.screen.as_json:
         call.screen.json(
             {
@@ -43,3 +46,18 @@ def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
     else:
         call.screen.note(f"Take one back with: orchestrator restore {found[0].commit[:12]} --into DIR")
     return 0
+
+
+def _require_known(call: Invocation, run_id: str) -> None:
+    """Makes sure that a run without checkpoints is one.
+
+    Raises:
+        Refused: `unknown-run`, also when there is no state that could tell.
+    """
+    workspace = call.open_existing()
+    if workspace is None:
+        raise Refused(
+            f"There is no run {run_id!r}.", code="unknown-run", hint="List them with: orchestrator status"
+        )
+    with workspace:
+        find_run(workspace, run_id)

@@ -33,6 +33,12 @@ COMMANDS = {
 GROUPS = frozenset({"config", "agents"})
 """Commands that have commands of their own."""
 
+LATER = frozenset(
+    {"plan", "migrate", "secrets", "sessions", "prune", "bundle", "approvals", "approve", "reject", "index"}
+    | {"search", "why", "compare", "chat", "serve", "worker", "mcp"}
+)
+"""Commands of versions to come: refused as such, never taken for a misspelling."""
+
 
 def module_name(command: str) -> str:
     """Returns the module that holds a command."""

@@ -73,10 +73,15 @@ def show(
 @app.command("schema", cls=Command, add_help_option=False)
 def schema(ctx: typer.Context) -> int:
     """Print the JSON schema of workflow.yaml."""
-    invocation(ctx)
+    call = invocation(ctx)
     from orchestrator.cli.terminal import write
     from orchestrator.config.json_schema import packaged
 
+    if call.screen.as_json:
+        import json
+
+        call.screen.json({"schema": json.loads(packaged())})
+        return 0
     write(sys.stdout, packaged().decode())
     return 0
 

@@ -23,6 +23,12 @@ def deinit(
     from orchestrator.engine.leaving import leave
 
     bundle = Path(call.directory, export) if export is not None else None
+    if bundle is not None and not bundle.parent.is_dir():
+        raise Refused(
+            f"{bundle.parent} is not a directory.",
+            code="not-a-directory",
+            hint="Make it, or name another FILE.",
+        )
     try:
         opened = call.open(writes=True)
     except Refused as refusal:

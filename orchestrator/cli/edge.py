@@ -57,12 +57,15 @@ def _of_the_disk(error: OSError) -> OrchestratorError:
     """Returns the error of a disk that took no more, named by what could not be written."""
     from orchestrator.fs.failure import disk_failure
 
+    named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "to the disk"
     try:
         sys.stdout.flush()
     except OSError:
         silence(sys.stdout)  # it would fail once more at exit
-    named = error.filename if isinstance(error.filename, str | bytes) else "the output"
-    return disk_failure(os.fsdecode(named), error)
+        named = "the output"
+    known = disk_failure(named, error)
+    known.__cause__ = error
+    return known
 
 
 def _print_known(error: OrchestratorError, screen: Screen) -> None:

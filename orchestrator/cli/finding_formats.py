@@ -98,7 +98,7 @@ def _text_line(item: Listed) -> str:
     finding = item.finding
     marks = ("" if item.is_new else " (in the base too)") + (" (resolved)" if item.resolved else "")
     place = f"{finding.location}: " if finding.location else ""
-    rule = f" [{finding.rule}]" if finding.rule else ""
+    rule = f" [{_told_rule(finding)}]" if _told_rule(finding) else ""
     message = " ".join(finding.message.split())
     return f"{finding.severity:<6} {finding.category:<8} {place}{message}{rule}{marks}"
 
@@ -141,6 +141,11 @@ def _uri(path: str) -> str:
     from urllib.parse import quote
 
     return quote(path.encode("utf-8", "surrogateescape"), safe="/")
+
+
+def _told_rule(finding: Finding) -> str:
+    """Returns the rule unless the message begins with it, as that of a test does with the test's name."""
+    return "" if finding.message.startswith(finding.rule) else finding.rule
 
 
 def _rule_id(finding: Finding) -> str:
@@ -215,7 +220,7 @@ def _markdown(listed: Sequence[Listed]) -> str:
 def _markdown_row(item: Listed) -> str:
     finding = item.finding
     state = "resolved" if item.resolved else "new" if item.is_new else "in the base too"
-    message = f"{finding.rule} {finding.message}" if finding.rule else finding.message
+    message = f"{_told_rule(finding)} {finding.message}".strip()
     cells = (finding.severity, finding.category, finding.location, message, state)
     return "| " + " | ".join(_markdown_cell(cell) for cell in cells) + " |\n"
 

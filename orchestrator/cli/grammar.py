@@ -10,8 +10,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from orchestrator.cli.commands import COMMANDS, GROUPS, module_name
+from orchestrator.cli.commands import COMMANDS, GROUPS, LATER, module_name
 from orchestrator.cli.flags import HELP, Flags, needs_directory
+from orchestrator.cli.screen import Screen
 from orchestrator.errors import Refused
 
 PROGRAM = "orchestrator"
@@ -19,6 +20,10 @@ PROGRAM = "orchestrator"
 
 class Command(TyperCommand):
     """A command whose help also lists the flags that every command takes."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Returns the words of the usage line; what is required stands as it is, without Typer's braces."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the command's own options, then the shared ones."""
@@ -117,11 +122,13 @@ def _no_callback(
     """Declares what the help of the root shows; `app.call` has answered it before this could run."""
 
 
-def show_version() -> int:
+def show_version(screen: Screen) -> int:
     """Prints the version and returns 0."""
     from orchestrator import __version__
 
-    sys.stdout.write(f"{PROGRAM} {__version__}\n")
+    if screen.as_json:
+        screen.json({"version": __version__})
+    screen.out(f"{PROGRAM} {__version__}")
     return 0
 
 
@@ -201,25 +208,23 @@ def show_help(command: Any, words: list[str]) -> int:
             break
         child = command.get_command(context, word)
         if child is None:
-            raise _refusal_of_name(word, context)
+            raise refusal_of_name(word, context)
         command, context = child, typer.Context(child, info_name=word, parent=context)
     sys.stdout.write(command.get_help(context) + "\n")
     return 0
 
 
-def _refusal_of_name(word: str, context: Any) -> Refused:
-    sentence = f"No such command '{word}'."
-    hint = nearest(sentence, context) or f"Look it up with: {context.command_path} --help"
-    return Refused(sentence, code="usage", hint=hint)
-
-
-def nearest(sentence: str, context: Any) -> str:
-    """Returns a hint with the command closest to the unknown one that `sentence` names, or nothing."""
-    if context is None or not sentence.startswith("No such command"):
-        return ""
+def refusal_of_name(word: str, context: Any) -> Refused:
+    """Returns the error for a word that is no command of `context`, with the nearest that is."""
     import difflib
 
-    typed = sentence.split("'")[1] if "'" in sentence else ""
-    names = context.command.list_commands(context)
-    close = difflib.get_close_matches(typed, names, n=1, cutoff=0.5)
-    return f"Did you mean: {context.command_path} {close[0]}" if close else ""
+    path = context.command_path
+    if context.parent is None and word in LATER:
+        return Refused(
+            f"`{path} {word}` is not available in this version.",
+            code="not-available",
+            hint=f"See what is: {path} --help",
+        )
+    close = difflib.get_close_matches(word, context.command.list_commands(context), n=1)
+    hint = f"Did you mean: {path} {close[0]}" if close else f"Look it up with: {path} --help"
+    return Refused(f"No such command '{word}'.", code="usage", hint=hint)

@@ -92,7 +92,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'run': r'''Usage: orchestrator run [OPTIONS] {TASK}
+    'run': r'''Usage: orchestrator run [OPTIONS] TASK
 
   Let agents work on a task in an isolated tree, check it, and leave a branch.
 
@@ -100,13 +100,15 @@ Arguments:
   TASK <str>  What shall be done; - reads it from standard input.  [required]
 
 Options:
-  --workflow NAME                Workflow of workflow.yaml.  [default: default]
-  --agent NAME                   Agent for every step.
-  --command "…"                  Command as the agent; split as a shell does,
+  --workflow NAME                Workflow of workflow.yaml; `default` when not
+                                 given.
+  --agent NAME                   This agent alone, instead of a workflow.
+  --command "…"                  This command alone; split as a shell does,
                                  started without one.
   --plan FILE                    Plan of phases, as JSON.
   --base REF                     Start from here instead of HEAD.
-  --integrate none|branch|merge  What becomes of the result.
+  --integrate none|branch|merge  What becomes of the result; else as
+                                 `git.integrate` says.
   --run-id ID                    Id of the run; must be new.
   --dry-run                      Show what would be done; change nothing.
   --trust                        Trust this repository for this call.
@@ -127,12 +129,12 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'resume': r'''Usage: orchestrator resume [OPTIONS] [[RUN]]
+    'resume': r'''Usage: orchestrator resume [OPTIONS] [RUN]
 
   Go on with an interrupted, failed or waiting run.
 
 Arguments:
-  [RUN] <str>  Id of the run.
+  RUN <str>  Id of the run.
 
 Options:
   --due    Every waiting run whose time has come.
@@ -151,12 +153,12 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'status': r'''Usage: orchestrator status [OPTIONS] [[RUN]]
+    'status': r'''Usage: orchestrator status [OPTIONS] [RUN]
 
   Show problems first, then runs.
 
 Arguments:
-  [RUN] <str>  Id of the run.
+  RUN <str>  Id of the run.
 
 Options:
   --watch              Stay, and show again what changes.
@@ -173,7 +175,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'log': r'''Usage: orchestrator log [OPTIONS] {RUN}
+    'log': r'''Usage: orchestrator log [OPTIONS] RUN
 
   Show what happened in a run, in order.
 
@@ -194,7 +196,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'diff': r'''Usage: orchestrator diff [OPTIONS] {RUN}
+    'diff': r'''Usage: orchestrator diff [OPTIONS] RUN
 
   Show what a run changed.
 
@@ -216,7 +218,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'findings': r'''Usage: orchestrator findings [OPTIONS] {RUN}
+    'findings': r'''Usage: orchestrator findings [OPTIONS] RUN
 
   Show what the checks complained about.
 
@@ -240,7 +242,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'report': r'''Usage: orchestrator report [OPTIONS] {RUN}
+    'report': r'''Usage: orchestrator report [OPTIONS] RUN
 
   Show a run's report in Markdown.
 
@@ -258,7 +260,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'checkpoints': r'''Usage: orchestrator checkpoints [OPTIONS] {RUN}
+    'checkpoints': r'''Usage: orchestrator checkpoints [OPTIONS] RUN
 
   List a run's checkpoints, newest first.
 
@@ -276,7 +278,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'restore': r'''Usage: orchestrator restore [OPTIONS] {CHECKPOINT}
+    'restore': r'''Usage: orchestrator restore [OPTIONS] CHECKPOINT
 
   Write a checkpoint's files into a new directory.
 
@@ -297,7 +299,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'merge': r'''Usage: orchestrator merge [OPTIONS] {RUN}
+    'merge': r'''Usage: orchestrator merge [OPTIONS] RUN
 
   Merge a run's result into the current branch.
 
@@ -318,7 +320,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'discard': r'''Usage: orchestrator discard [OPTIONS] {RUN}
+    'discard': r'''Usage: orchestrator discard [OPTIONS] RUN
 
   Drop a run's branch and trees; a checkpoint stays.
 
@@ -336,7 +338,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'cancel': r'''Usage: orchestrator cancel [OPTIONS] {RUN}
+    'cancel': r'''Usage: orchestrator cancel [OPTIONS] RUN
 
   Stop a run; what it reached is kept.
 
@@ -354,12 +356,12 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'undo': r'''Usage: orchestrator undo [OPTIONS] [[OP]]
+    'undo': r'''Usage: orchestrator undo [OPTIONS] [OP]
 
   Take back the last merge, discard or cancel here.
 
 Arguments:
-  [OP] <str>  Id as `ops` shows it.
+  OP <str>  Id as `ops` shows it.
 
 Options:
   --trust  Trust this repository for this call.
@@ -393,12 +395,12 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'interventions': r'''Usage: orchestrator interventions [OPTIONS] [[RUN]]
+    'interventions': r'''Usage: orchestrator interventions [OPTIONS] [RUN]
 
   List what needs a person.
 
 Arguments:
-  [RUN] <str>  Id of the run.
+  RUN <str>  Id of the run.
 
 Options:
   --all  Those too that have been answered.
@@ -414,7 +416,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'resolve': r'''Usage: orchestrator resolve [OPTIONS] {ID}
+    'resolve': r'''Usage: orchestrator resolve [OPTIONS] ID
 
   Answer something that needed a person.
 
@@ -581,7 +583,7 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'config explain': r'''Usage: orchestrator config explain [OPTIONS] {KEY}
+    'config explain': r'''Usage: orchestrator config explain [OPTIONS] KEY
 
   Say what a key means, what applies, and which line says so.
 
@@ -617,12 +619,12 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'agents check': r'''Usage: orchestrator agents check [OPTIONS] [[NAME]]
+    'agents check': r'''Usage: orchestrator agents check [OPTIONS] [NAME]
 
   Check that agents can be started; exit status 1 when one of them cannot.
 
 Arguments:
-  [NAME] <str>  One agent; all by default.
+  NAME <str>  One agent; all by default.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

@@ -27,6 +27,7 @@ def init(
     """Makes what is missing, shows what would run, and asks for trust; a second time changes nothing."""
     call = invocation(ctx)
     from orchestrator.paths import OrchestratorPaths
+    from orchestrator.repo.git import require_git
     from orchestrator.state.layout import Ownership, read_ownership, unusable
 
     located = call.locate()
@@ -37,6 +38,7 @@ def init(
     workflow = None if _has_workflow(located, paths) else _starting_workflow(call, located)
     if dry_run:
         return _plan(call, paths, workflow)
+    require_git()
     made = make(paths, private=private, workflow=workflow)
     facts: dict[str, Json] = {"directory": str(paths.orchestrator_dir), "created": list(made)}
     _say_made(call, paths, made)

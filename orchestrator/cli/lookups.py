@@ -24,7 +24,7 @@ RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run.", autocompletion=complete_run_ids)
 ]
 MaybeRunArgument = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="Id of the run.", autocompletion=complete_run_ids)
+    str | None, typer.Argument(metavar="RUN", help="Id of the run.", autocompletion=complete_run_ids)
 ]
 
 

@@ -39,5 +39,6 @@ def merge(
     call.screen.out(f"run {found.id} {verb} {short_branch(done.branch)} ({done.commit[:12]})")
     for note in done.notes:
         call.screen.note("note: ", note)
-    call.screen.note("Take it back with: orchestrator undo")
+    if not done.already:
+        call.screen.note("Take it back with: orchestrator undo")
     return 0

@@ -65,6 +65,21 @@ def read_plan(path: str | None, directory: str) -> Plan | None:
     return read(Path(directory, path))
 
 
+def require_one_worker(given: dict[str, str | None]) -> None:
+    """Refuses two answers to the question of who works: one of them would be ignored.
+
+    Raises:
+        Refused: `usage`.
+    """
+    named = [option for option, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise Refused(
+            f"{' and '.join(named)} exclude each other: each says who works.",
+            code="usage",
+            hint=f"Keep one of them, such as: orchestrator run … {named[-1]} …",
+        )
+
+
 def refuse_later(given: dict[str, float | None]) -> None:
     """Refuses options of parts to come.
 

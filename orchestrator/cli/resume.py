@@ -52,7 +52,9 @@ def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
         Refused: `run-ambiguous`, there are several; lists them.
     """
     from orchestrator.engine.local import resumable
+    from orchestrator.model.run import ENDED_RUN, RunStatus
 
+    rests = ENDED_RUN | {RunStatus.WAITING}
     found = resumable(workspace.context)
     if not found:
         call.screen.out("Nothing to resume.")
@@ -61,7 +63,8 @@ def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
         return None
     if len(found) > 1:
         for each in found:
-            call.screen.error(f"  {each.id}  {each.status}  {each.task.splitlines()[0][:60]}")
+            status = each.status if each.status in rests else "interrupted"
+            call.screen.error(f"  {each.id}  {status}  {each.task.splitlines()[0][:60]}")
         raise Refused(
             f"{len(found)} runs can go on; name one.",
             code="run-ambiguous",
@@ -80,8 +83,7 @@ def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> 
         if call.screen.as_json:
             call.screen.json({"resumed": [], "run_id": run.id, "status": run.status})
         return 0
-    if not run.metadata.trusted:
-        workspace.trust.require()
+    _require_resumable(workspace, run)
     plan = resumption(workspace.context, run)
     call.screen.note(f"resume {run.id}: {plan.reason}")
     for name, sentences in (("skipped", plan.skipped), ("repeated", plan.repeated)):
@@ -92,6 +94,35 @@ def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> 
     )
 
 
+def _require_resumable(workspace: Workspace, run: Run) -> None:
+    """Makes sure that the run can go on, before anything is said or recorded.
+
+    Raises:
+        Refused: `run-cancelled`.
+        NotTrusted: what the repository supplies would run, and nobody has approved it.
+        Locked: another process works on it.
+    """
+    from orchestrator.engine.local import is_alive
+    from orchestrator.errors import Locked
+    from orchestrator.model.record import OperationKind, OperationStatus
+    from orchestrator.model.run import RunStatus
+
+    if run.status is RunStatus.CANCELLED:
+        cancels = (
+            operation.id
+            for operation in workspace.state.get_operations()
+            if (operation.run_id, operation.kind, operation.status)
+            == (run.id, OperationKind.CANCEL, OperationStatus.DONE)
+        )
+        found = next(cancels, None)
+        hint = f"Take that back first: orchestrator undo {found}" if found else "orchestrator ops"
+        raise Refused(f"Run {run.id} was cancelled.", code="run-cancelled", hint=hint)
+    workspace.trust.require()
+    holder = is_alive(workspace.context, run.id)
+    if holder is not None:
+        raise Locked(what=f"run {run.id}", holder=holder.describe())
+
+
 def _resume_due(call: Invocation, workspace: Workspace, *, watch: bool) -> int:
     """Resumes every run whose time has come and returns the worst status of them; with `watch`, for ever."""
     from orchestrator.engine.local import due
@@ -100,8 +131,17 @@ def _resume_due(call: Invocation, workspace: Workspace, *, watch: bool) -> int:
     if watch:
         call.screen.note("Watching for runs whose time has come; Ctrl-C ends it.")
     while True:
-        for run in due(workspace.context, datetime.now(UTC)):
+        ripe = due(workspace.context, datetime.now(UTC))
+        for run in ripe:
             worst = max(worst, _resume(call, workspace, run, wait=False))
         if not watch:
+            if not ripe:
+                _say_nothing_is_due(call)
             return worst
         time.sleep(WATCH_INTERVAL_S)
+
+
+def _say_nothing_is_due(call: Invocation) -> None:
+    call.screen.out("No run is due.")
+    if call.screen.as_json:
+        call.screen.json({"resumed": []})

@@ -21,16 +21,23 @@ def run(
     task: Annotated[
         str, typer.Argument(metavar="TASK", help="What shall be done; - reads it from standard input.")
     ],
-    workflow: Annotated[str, typer.Option(metavar="NAME", help="Workflow of workflow.yaml.")] = "default",
-    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Agent for every step.")] = None,
+    workflow: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Workflow of workflow.yaml; `default` when not given.")
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option(metavar="NAME", help="This agent alone, instead of a workflow.")
+    ] = None,
     command: Annotated[
         str | None,
-        typer.Option(metavar='"…"', help="Command as the agent; split as a shell does, started without one."),
+        typer.Option(metavar='"…"', help="This command alone; split as a shell does, started without one."),
     ] = None,
     plan: Annotated[str | None, typer.Option(metavar="FILE", help="Plan of phases, as JSON.")] = None,
     base: Annotated[str | None, typer.Option(metavar="REF", help="Start from here instead of HEAD.")] = None,
     integrate: Annotated[
-        Integrate | None, typer.Option(metavar="none|branch|merge", help="What becomes of the result.")
+        Integrate | None,
+        typer.Option(
+            metavar="none|branch|merge", help="What becomes of the result; else as `git.integrate` says."
+        ),
     ] = None,
     run_id: Annotated[
         str | None, typer.Option("--run-id", metavar="ID", help="Id of the run; must be new.")
@@ -60,9 +67,11 @@ def run(
     from orchestrator.cli import request as asked
     from orchestrator.cli.trusting import open_trusted
     from orchestrator.engine.start import RunRequest, preview
+    from orchestrator.engine.workflow import DEFAULT_WORKFLOW
     from orchestrator.model.ids import parse_run_id
     from orchestrator.model.run import RunOptions
 
+    asked.require_one_worker({"--workflow": workflow, "--agent": agent, "--command": command})
     asked.refuse_later({"--max-cost": max_cost, "--max-turns": max_turns})
     words = asked.split_command(command)
     wanted_id = parse_run_id(run_id) if run_id is not None else None
@@ -72,7 +81,7 @@ def run(
         workspace.trust.require()
         config = workspace.loaded.config
         options = RunOptions(
-            workflow=workflow,
+            workflow=workflow or DEFAULT_WORKFLOW,
             agent=agent,
             command=words,
             integrate=integrate or Integrate(config.git.integrate),
@@ -121,7 +130,7 @@ def first_screen(shown: Preview) -> list[tuple[str | Styled, ...]]:
     """Returns the lines that say what will be done: plan, agents, isolation, gates, budget."""
     steps = ", then ".join(f"{step.agent} ({step.task})" for step in shown.steps)
     facts = [
-        ("base", f"{shown.base_name} ({shown.base[:12]})"),
+        ("base", _base(shown)),
         ("agents", steps),
         ("isolation", shown.isolation),
         ("checks", "; ".join(shown.checks) or "none: the result will be unverified"),
@@ -138,6 +147,11 @@ def first_screen(shown: Preview) -> list[tuple[str | Styled, ...]]:
     lines += [(Styled(f"  {name:<10}", "dim"), value) for name, value in facts]
     lines += [(Styled("  warning   ", "yellow"), warning) for warning in shown.warnings]
     return lines
+
+
+def _base(shown: Preview) -> str:
+    commit = shown.base[:12]
+    return commit if shown.base.startswith(shown.base_name) else f"{shown.base_name} ({commit})"
 
 
 def _short(branch: str | None) -> str:

@@ -16,6 +16,7 @@ from orchestrator.cli.terminal import write
 from orchestrator.errors import Refused
 
 if TYPE_CHECKING:
+    from orchestrator.paths import OrchestratorPaths
     from orchestrator.state.peek import Glance
 
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
@@ -59,6 +60,17 @@ def _living(call: Invocation, glance: Glance) -> set[str]:
     return status_view.living(glance, call.locate().orchestrator_dir)
 
 
+def _require_readable(paths: OrchestratorPaths) -> None:
+    """Says what may be wrong with the state; an empty one, whose creation was cut off, is as good as none."""
+    from orchestrator.state.manager import StateManager
+
+    try:
+        StateManager.open_read_only(paths).close()
+    except Refused as refusal:
+        if refusal.code != "state-missing":
+            raise
+
+
 def _look(call: Invocation, run_id: str | None, limit: int) -> Glance:
     """Returns what there is to show, of our own state and of what an earlier orchestrator left in its place.
 
@@ -91,13 +103,12 @@ def _look_here(call: Invocation, run_id: str | None, limit: int) -> Glance:
 
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.state.layout import require_ours
-    from orchestrator.state.manager import StateManager
     from orchestrator.state.peek import peek
 
     paths = OrchestratorPaths(Path(call.locate().home))
     require_ours(paths)
     if os.path.lexists(paths.state_file):
-        StateManager.open_read_only(paths).close()  # says what may be wrong with it
+        _require_readable(paths)
     glance = peek(os.fspath(paths.state_file), run_id, limit) if os.path.lexists(paths.state_file) else None
     glance = glance or {"snapshot": False, "more": False, "interventions": 0, "runs": []}
     if run_id is not None and not glance["runs"]:

@@ -12,7 +12,7 @@ from orchestrator.errors import Refused
 
 def undo(
     ctx: typer.Context,
-    operation: Annotated[str | None, typer.Argument(metavar="[OP]", help="Id as `ops` shows it.")] = None,
+    operation: Annotated[str | None, typer.Argument(metavar="OP", help="Id as `ops` shows it.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Trust this repository for this call.")] = False,
 ) -> int:
     """Says what it would take back, asks, and does it; an undo can be undone too."""

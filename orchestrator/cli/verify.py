@@ -42,7 +42,7 @@ def verify(
                 workspace.loaded.config,
                 base=commit,
                 cancelled=stop,
-                on_event=lambda event: _progress(call.screen, event),
+                on_event=lambda label, event: _progress(call.screen, label, event),
             )
     if stop():
         return stop.exit_status
@@ -55,16 +55,16 @@ def verify(
     return _answer(call, report, assessment, Format.JSON if call.screen.as_json else form)
 
 
-def _progress(screen: Screen, event: CheckEvent) -> None:
+def _progress(screen: Screen, label: str, event: CheckEvent) -> None:
     from orchestrator.verify.checks import CheckFinished, CheckStarted
 
+    where = " on the base" if label == "base" else ""
     if isinstance(event, CheckStarted):
-        screen.detail(f"check {event.check.name} started")
+        screen.detail(f"check {event.check.name}{where} started")
     elif isinstance(event, CheckFinished):
         outcome = event.outcome
-        screen.note(
-            f"check {outcome.check.name}: {outcome.status} ({outcome.duration_s:.1f} s) {outcome.detail}"
-        )
+        told = f"check {outcome.check.name}{where}: {outcome.status} ({outcome.duration_s:.1f} s)"
+        screen.note(f"{told} {outcome.detail}".rstrip())
 
 
 def _answer(call: Invocation, report: CheckReport, assessment: Assessment, form: Format) -> int:

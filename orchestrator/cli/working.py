@@ -13,7 +13,7 @@ from orchestrator.cli.live import Stream, view_for
 from orchestrator.cli.screen import Screen, Styled
 from orchestrator.cli.stopping import StopRequest
 from orchestrator.cli.terminal import silence
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import DiskFailed, OrchestratorError
 from orchestrator.model.event import Event
 from orchestrator.model.ids import RunId
 from orchestrator.model.run import Outcome, Run, RunStatus
@@ -50,6 +50,8 @@ def work_and_show(
             begin()
             run = work(workspace.context, run_id, stop=stop, wait=wait)
     except (OrchestratorError, KeyboardInterrupt, Terminated) as error:
+        if isinstance(error, DiskFailed):
+            error.hint = f"Free space or make the place writable, then: orchestrator resume {run_id}"
         if not isinstance(view, Stream):
             raise
         status = render(error, call.screen, debug=call.flags.debug)

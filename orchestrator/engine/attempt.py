@@ -148,7 +148,7 @@ def _retry(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
     if execution.progress.agent_failure is not None:
         delay_s = work.config.execution.retry_backoff_s * 2**phase.retries
         wake_at = datetime.now(UTC) + timedelta(seconds=delay_s)
-        reason = f"another try: {execution.progress.agent_failure}"
+        reason = f"another try: {execution.progress.agent_failure.rstrip('.')}"
         work.update_progress(lambda p: replace(p, wake_at=wake_at, waiting_for=reason))
 
 
@@ -166,10 +166,11 @@ def _abort(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
     state = work.context.state
     state.fail_execution(execution.id, _sentence(verdict))
     state.update_phase_status(work.run_id, phase.id, PhaseStatus.FAILED)
+    look = "findings" if execution.progress.over else "log"
     work.ask_person(
         phase.id,
         _sentence(verdict),
-        f"Look at them (orchestrator findings {work.run_id}), then: orchestrator resume {work.run_id}",
+        f"Look why (orchestrator {look} {work.run_id}), then: orchestrator resume {work.run_id}",
     )
     exit_status = 1 if execution.progress.over else 3
     progress = replace(work.run.metadata.progress, error=_sentence(verdict), exit_status=exit_status)

@@ -30,6 +30,7 @@ _UNDOABLE = (
 def discard_run(context: EngineContext, run_id: RunId) -> WayBack | None:
     """Drops a run's result branch and its tree, and ends the run if it has not ended.
 
+    What it asked of a person needs no answer any more.
     Everything stays reachable from `refs/orchestrator/`; `undo` brings the branch back. None when the run has
     left neither branch nor result.
 
@@ -47,6 +48,8 @@ def discard_run(context: EngineContext, run_id: RunId) -> WayBack | None:
         with context.state.transaction():
             if run.status not in ENDED_RUN:
                 context.state.update_run_status(run_id, RunStatus.CANCELLED)
+            for asked in context.state.get_interventions(run_id, open_only=True):
+                context.state.resolve_intervention(asked.id, "discarded")
             if journal.operation is not None:
                 context.state.update_operation(journal.operation.id, OperationStatus.DONE)
     return way_back
@@ -175,7 +178,10 @@ def _undo_cancel(context: EngineContext, operation: Operation) -> str:
             code="nothing-to-undo",
             hint="See what was done with: orchestrator ops",
         )
-    progress = replace(run.metadata.progress, waiting_for="you to resume it", error=None, exit_status=None)
+    facts = operation.facts.get("cancel")
+    before = facts.get("waiting_for") if isinstance(facts, dict) else None
+    waiting_for = before if isinstance(before, str) else "you to resume it"
+    progress = replace(run.metadata.progress, waiting_for=waiting_for, error=None, exit_status=None)
     with context.state.transaction():
         context.state.update_run_status(run.id, RunStatus.WAITING, progress=progress)
         context.state.update_operation(operation.id, OperationStatus.UNDONE)

@@ -65,6 +65,8 @@ def _message(work: Work, phase: Phase) -> str:
     subject = phase.plan.name.strip() or run.task.strip().splitlines()[0]
     body = phase.plan.description.strip()
     lines = [subject[:100]]
+    if lines == [subject]:
+        body = body.removeprefix(f"{subject}\n").strip()
     if body and body != subject:
         lines += ["", body]
     if work.config.git.commit_trailers:
@@ -122,7 +124,7 @@ def _wait_for_merge(work: Work, error: OrchestratorError) -> None:
     state = work.context.state
     progress = replace(work.run.metadata.progress, waiting_for=f"its merge: {error.message}")
     with state.transaction():
-        work.ask_person(None, error.message, f"{error.hint} Then: orchestrator resume {work.run_id}")
+        work.ask_person(None, error.message, f"{error.hint} (then: orchestrator resume {work.run_id})")
         state.update_run_status(work.run_id, RunStatus.WAITING, progress=progress)
 
 
@@ -166,6 +168,9 @@ def cancel(work: Work) -> None:
         if execution.status is ExecutionStatus.RUNNING:
             settle_interrupted(work, execution)
     progress = replace(work.run.metadata.progress, cancel_requested=False, error="It was cancelled.")
-    with work.context.state.transaction():
-        work.context.state.update_run_status(work.run_id, RunStatus.CANCELLED, progress=progress)
+    state = work.context.state
+    with state.transaction():
+        for asked in state.get_interventions(work.run_id, open_only=True):
+            state.resolve_intervention(asked.id, "cancelled")
+        state.update_run_status(work.run_id, RunStatus.CANCELLED, progress=progress)
         work.record_finish(RunStatus.CANCELLED, 3)

@@ -164,9 +164,14 @@ def prepare_resume(context: EngineContext, run: Run) -> None:
     """Makes a failed or waiting run workable again; an interrupted one is left as it is.
 
     What was asked of a person counts as answered; a run whose time was used up gets as much again.
+
+    Raises:
+        Locked: another process works on this run; nothing was changed.
     """
     state = context.state
-    with state.transaction():
+    words = f"orchestrator resume {run.id}"
+    with FileLock(context.paths.run_lock(run.id), what=f"run {run.id}", command=words), state.transaction():
+        run = state.get_run(run.id)
         if run.status in (RunStatus.FAILED, RunStatus.WAITING):
             state.update_run_status(run.id, RunStatus.EXECUTING, progress=_resumed_progress(run))
         for asked in state.get_interventions(run.id, open_only=True):

@@ -98,7 +98,7 @@ def _let_agent_work(
         prompt=_prompt(work, action, step),
         transcript=os.fspath(_transcript(work, action)),
         marker=work.marker(action.execution.id),
-        timeout_s=min(step.timeout_s, remaining_s(work)),
+        timeout_s=max(1.0, min(step.timeout_s, remaining_s(work))),  # 0 would be no deadline at all
         idle_timeout_s=step.idle_timeout_s,
         environment=work.context.environment,
         added={**tree.environment(), "ORCHESTRATOR_RUN": work.run_id},

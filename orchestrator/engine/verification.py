@@ -222,11 +222,12 @@ def verify_checkout(
     *,
     base: ObjectId | None,
     cancelled: Callable[[], bool],
-    on_event: Callable[[CheckEvent], None] = lambda event: None,
+    on_event: Callable[[Label, CheckEvent], None] = lambda label, event: None,
 ) -> tuple[CheckReport, Assessment]:
     """Returns what the checks say of the user's working tree as it is, uncommitted changes included.
 
-    With `base` only findings that commit lacks count as new. Nothing of the checkout is changed.
+    With `base` only findings that commit lacks count as new. Nothing of the checkout is changed. `on_event`
+    is told which of the two trees an event is about.
     """
     run_id = RunId(f"verify-{new_run_id()}")
     snapshot = context.checkpoints.checkpoint_user_tree(run_id)
@@ -237,11 +238,13 @@ def verify_checkout(
         artifacts=context.paths.tmp_dir / run_id,
     )
     try:
-        head = check_tree(request, cancelled=cancelled, on_event=on_event)
+        head = check_tree(request, cancelled=cancelled, on_event=lambda event: on_event("head", event))
         before: CheckReport | None = None
         if base is not None:
             base_request = replace(request, tree=tree_of(base), label="base")
-            before = check_tree(base_request, cancelled=cancelled, on_event=on_event)
+            before = check_tree(
+                base_request, cancelled=cancelled, on_event=lambda event: on_event("base", event)
+            )
     finally:
         discard(context.trees, run_id)
         context.disk.remove_tree(request.artifacts)

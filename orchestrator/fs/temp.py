@@ -11,7 +11,7 @@ import errno
 import os
 import sys
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch - one platform is measured at a time
     import fcntl
 
 PREFIX = ".tmp-orchestrator-"
@@ -30,7 +30,11 @@ class TempFile:
             if _lock(self.descriptor) and os.fstat(self.descriptor).st_nlink:
                 break
             os.close(self.descriptor)  # a sweep was faster between the open and the lock
-        os.chmod(self.path, mode)  # the umask took bits away
+        try:
+            os.chmod(self.path, mode)  # the umask took bits away
+        except OSError:
+            self.discard()
+            raise
 
     def write(self, data: bytes | memoryview) -> None:
         """Appends all of `data`."""

@@ -318,8 +318,8 @@ def _never_ran(reason: str) -> Ended:
 
 def _detail(cause: str, unkilled: int, command: Command) -> str:
     reasons = {
-        "deadline": f"stopped after {command.timeout_s or 0:g} s",
-        "idle": f"stopped after {command.idle_timeout_s or 0:g} s of silence",
+        "deadline": f"stopped after {round(command.timeout_s or 0, 1):g} s",
+        "idle": f"stopped after {round(command.idle_timeout_s or 0, 1):g} s of silence",
         "cancelled": "stopped on request",
     }
     sentences = [reasons[cause]] if cause in reasons else []

@@ -249,6 +249,15 @@ def _failure(words: list[str], done: Captured) -> Exception:
     return GitFailed(command=words[0], status=done.status, stderr=stderr)
 
 
+def require_git() -> None:
+    """Makes sure that git can be used, before anything is changed that would need it.
+
+    Raises:
+        Refused: `git-missing` or `git-too-old`.
+    """
+    _executable()
+
+
 def _executable() -> str:
     return _checked_executable(os.environ.get("PATH", ""))
 

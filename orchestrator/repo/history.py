@@ -72,10 +72,11 @@ def read_small(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> bytes:
         descriptor = os.open(path, flags)
     except OSError:
         return b""
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size > largest_bytes:
+        os.close(descriptor)
+        return b""
     with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > largest_bytes:
-            return b""
         return file.read(largest_bytes)
 
 

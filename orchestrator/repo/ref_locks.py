@@ -31,7 +31,7 @@ def deleting(repository: Repository, name: str, delete: Callable[[], Captured]) 
     """
     disk, note = Disk(), repository.common_dir / NOTE
     was_cut_off = os.path.lexists(note)
-    disk.write(note, b"")
+    disk.append(note, b"")  # made in place: a temporary file would be litter after a kill
     try:
         done = delete()
         if done.status != 0 and repository.clear_stale_lock(name):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.fs.disk import Disk
+from orchestrator.fs.failure import told
 from orchestrator.model.ids import ObjectId
 from orchestrator.repo.git import Git
 from orchestrator.repo.settings import Pairs, as_config
@@ -46,20 +47,22 @@ class Scratch:
         self._borrowed: list[bytes] = []
         disk = Disk()
         disk.make_dir(place)
-        for part in ("objects/info", "objects/pack", "refs/heads", "info"):
-            (self.path / part).mkdir(parents=True, mode=0o700)
-        (self.path / "HEAD").write_bytes(b"ref: refs/heads/checkpoint\n")
-        (self.path / "config").write_bytes(_format(object_format) + as_config(settings))
-        (self.path / "info" / "exclude").write_bytes(exclude)
-        if shallow:
-            (self.path / "shallow").write_bytes(shallow)
+        with told(self.path):
+            for part in ("objects/info", "objects/pack", "refs/heads", "info"):
+                (self.path / part).mkdir(parents=True, mode=0o700)
+            (self.path / "HEAD").write_bytes(b"ref: refs/heads/checkpoint\n")
+            (self.path / "config").write_bytes(_format(object_format) + as_config(settings))
+            (self.path / "info" / "exclude").write_bytes(exclude)
+            if shallow:
+                (self.path / "shallow").write_bytes(shallow)
         self.borrow(objects)
 
     def borrow(self, objects: Sequence[Path]) -> None:
         """Lets this git directory read the objects of more repositories."""
         for directory in objects:
             self._borrowed += [line for line in alternates_of(directory) if line not in self._borrowed]
-        (self.path / "objects" / "info" / "alternates").write_bytes(b"".join(self._borrowed))
+        with told(self.path):
+            (self.path / "objects" / "info" / "alternates").write_bytes(b"".join(self._borrowed))
 
     def git(self, work_tree: Path, *, trusted: bool, index: str = "index") -> Git:
         """Returns git on this directory with a work tree and an index (a file name in this directory)."""
@@ -72,13 +75,15 @@ class Scratch:
         whole = f"{kind} {len(data)}".encode() + b"\0" + data
         name = hashlib.new(self.object_format, whole, usedforsecurity=False).hexdigest()
         place = self.path / "objects" / name[:2]
-        place.mkdir(exist_ok=True)
-        (place / name[2:]).write_bytes(zlib.compress(whole, 1))
+        with told(place):
+            place.mkdir(exist_ok=True)
+            (place / name[2:]).write_bytes(zlib.compress(whole, 1))
         return ObjectId(name)
 
     def set_branch(self, name: str, commit: ObjectId) -> str:
         """Lets `refs/heads/<name>` stand for a commit and returns the full name."""
-        (self.path / "refs" / "heads" / name).write_bytes(f"{commit}\n".encode())
+        with told(self.path):
+            (self.path / "refs" / "heads" / name).write_bytes(f"{commit}\n".encode())
         return f"refs/heads/{name}"
 
     def remove(self) -> None:

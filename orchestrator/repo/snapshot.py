@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.errors import GitFailed
-from orchestrator.fs.failure import printable
+from orchestrator.fs.failure import printable, told
 from orchestrator.model.ids import ObjectId
 from orchestrator.process.spawn import Captured
 from orchestrator.repo import history, permissions
@@ -450,11 +450,12 @@ def _copy_index(theirs: Path, ours: Path) -> bool:
     if not data:
         return False
     facts = os.lstat(theirs)
-    ours.write_bytes(data)
-    os.utime(ours, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    for shared in theirs.parent.glob("sharedindex.*"):
-        data = history.read_small(shared, largest_bytes=_LARGEST_INDEX_BYTES)
-        (ours.parent / shared.name).write_bytes(data)
+    with told(ours):
+        ours.write_bytes(data)
+        os.utime(ours, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        for shared in theirs.parent.glob("sharedindex.*"):
+            data = history.read_small(shared, largest_bytes=_LARGEST_INDEX_BYTES)
+            (ours.parent / shared.name).write_bytes(data)
     return True
 
 

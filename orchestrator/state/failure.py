@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 
 from orchestrator.errors import (
@@ -13,10 +15,13 @@ from orchestrator.errors import (
     StateDamaged,
     StateLost,
 )
+from orchestrator.fs.failure import disk_failure
 
 _FULL, _READ_ONLY, _IO, _CANNOT_OPEN, _PERMISSION = 13, 8, 10, 14, 3
 _BUSY, _LOCKED, _CORRUPT, _NOT_A_DATABASE = 5, 6, 11, 26
 _MOVED = 8 | 4 << 8
+_LEAST_BYTES = 64 << 10
+"""What SQLite needs at least: one block of the shared memory beside its log is 32 KiB."""
 
 
 def translated(error: sqlite3.Error, path: str) -> OrchestratorError:
@@ -40,7 +45,7 @@ def translated(error: sqlite3.Error, path: str) -> OrchestratorError:
     if code == _PERMISSION:
         return DiskFailed(path=path, reason="permission denied", code="permission")
     if code in (_IO, _CANNOT_OPEN):
-        return DiskFailed(path=path, reason=str(error))
+        return _of_the_disk(error, path)
     if code in (_BUSY, _LOCKED):
         return Locked(what=f"The state in {path}", holder="another process that has been writing for long")
     if code in (_CORRUPT, _NOT_A_DATABASE):
@@ -50,6 +55,19 @@ def translated(error: sqlite3.Error, path: str) -> OrchestratorError:
     if isinstance(error, sqlite3.DatabaseError) and _tells_of_foreign_content(error):
         return StateDamaged(path=path, reason=str(error))
     return Failed(f"The state in {path} refused a change: {error}.", code="state-failed")
+
+
+def _of_the_disk(error: sqlite3.Error, path: str) -> DiskFailed:
+    """Returns the reason that SQLite does not tell: a disk that is read-only, or too full to map a file."""
+    try:
+        facts = os.statvfs(os.path.dirname(path) or ".")
+    except (AttributeError, OSError):
+        return DiskFailed(path=path, reason=str(error))
+    if facts.f_flag & os.ST_RDONLY:
+        return disk_failure(path, OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    if facts.f_bavail * facts.f_frsize < _LEAST_BYTES:
+        return disk_failure(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    return DiskFailed(path=path, reason=str(error))
 
 
 def _tells_of_foreign_content(error: sqlite3.DatabaseError) -> bool:

@@ -95,9 +95,17 @@ def require_ours(paths: OrchestratorPaths) -> Layout:
         raise Refused(
             f"{paths.base_dir} is not initialised for orchestrator yet.",
             code="not-initialised",
-            hint="orchestrator init",
+            hint=_way_in(paths),
         )
     raise unusable(directory, ownership)
+
+
+def _way_in(paths: OrchestratorPaths) -> str:
+    """Returns the command that makes the directory: checkpoints without it mean that it was removed."""
+    kept = paths.base_dir / ".git" / names.RUN_REFS
+    if kept.is_dir() and any(kept.iterdir()):
+        return "Bring back what was removed with: orchestrator doctor --recover"
+    return "orchestrator init"
 
 
 def unusable(directory: str, ownership: Ownership) -> Refused:
@@ -249,8 +257,12 @@ def _read_layout(path: str) -> Layout | None:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        text = file.read(65536)
+    try:
+        text = os.read(descriptor, 65536)
+    except OSError:  # a directory
+        return None
+    finally:
+        os.close(descriptor)
     try:
         document = json.loads(text)
     except ValueError:

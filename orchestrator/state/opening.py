@@ -27,9 +27,7 @@ def open_to_write(paths: OrchestratorPaths, *, create: bool) -> Database:
     if create:
         _make_file(path)
     elif not os.path.lexists(path):
-        raise Refused(
-            f"There is no state in {path}.", code="state-missing", hint="Start with: orchestrator init"
-        )
+        raise _missing(path)
     database = connect(path)
     try:
         schema.migrate(database, Path(os.path.abspath(paths.backups_dir)))
@@ -54,6 +52,8 @@ def open_to_read(paths: OrchestratorPaths, *, copied: bool = False) -> Database:
     try:
         found, last = schema.version(database), schema.newest()
         schema.require_known(database, found, last)
+        if found == 0:  # its creation was cut off, so nobody has started a run
+            raise _missing(database.path)
         if found < last:
             raise Refused(
                 f"{database.path} was written by an older version and must be converted first.",
@@ -64,6 +64,12 @@ def open_to_read(paths: OrchestratorPaths, *, copied: bool = False) -> Database:
         database.close()
         raise
     return database
+
+
+def _missing(path: str) -> Refused:
+    return Refused(
+        f"There is no state in {path}.", code="state-missing", hint="Start with: orchestrator init"
+    )
 
 
 def _make_file(path: str) -> None:

@@ -114,8 +114,9 @@ def peek(state_file: str, run_id: str | None = None, limit: int = 20) -> Glance 
 
 
 def _glance(connection: sqlite3.Connection, is_snapshot: bool, run_id: str | None, limit: int) -> Glance:
-    more = False
+    more, of_run, values = False, "", tuple[str, ...]()
     if run_id is not None:
+        of_run, values = " AND run_id = ?", (run_id,)
         rows = connection.execute(_RUN + "WHERE id = ?", (run_id,)).fetchall()
     else:
         rows = connection.execute(_RUN + _OPEN + _NEWEST, (limit + 1,)).fetchall()
@@ -126,7 +127,7 @@ def _glance(connection: sqlite3.Connection, is_snapshot: bool, run_id: str | Non
     return {
         "snapshot": is_snapshot,
         "more": more,
-        "interventions": connection.execute(_INTERVENTIONS).fetchone()[0],
+        "interventions": connection.execute(_INTERVENTIONS + of_run, values).fetchone()[0],
         "runs": [_run(connection, row) for row in rows],
     }
 

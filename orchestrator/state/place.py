@@ -31,8 +31,10 @@ def notice_place(paths: OrchestratorPaths, disk: Disk, git_dir_identity: tuple[i
 def _read(path: str) -> dict[str, object] | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with open(descriptor, "rb") as file:
-            document = json.loads(file.read(65536))
+        try:
+            document = json.loads(os.read(descriptor, 65536))
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) else None

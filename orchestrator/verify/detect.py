@@ -205,11 +205,18 @@ def _text(path: Path) -> str:
     return plain_text(content.data) if content is not None and not content.cut else ""
 
 
+def _is_repository(directory: str, name: str) -> bool:
+    """Returns whether a directory is a repository of its own, as a submodule is: our trees lack its files."""
+    return os.path.lexists(os.path.join(directory, name, ".git"))
+
+
 def _names(root: Path) -> Iterator[str]:
     seen = 0
     for directory, directories, files in os.walk(root):
         directories[:] = sorted(
-            name for name in directories if not name.startswith(".") and name not in _SKIPPED
+            name
+            for name in directories
+            if not name.startswith(".") and name not in _SKIPPED and not _is_repository(directory, name)
         )
         for name in sorted(files):
             seen += 1

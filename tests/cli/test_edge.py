@@ -170,6 +170,21 @@ def test_a_bug_in_a_command_ends_with_70_and_a_report_in_the_logs(
             "Got unexpected extra argument(s) (b)",
             "Look it up with: orchestrator log --help",
         ),
+        (["run", "two", "words"], None, 'Put the task into quotes: orchestrator run "what shall be done"'),
+        (["bogus"], "No such command 'bogus'.", "Look it up with: orchestrator --help"),
+        (["plan", "x"], "`orchestrator plan` is not available in this version.", None),
+        (["config", "plan"], "No such command 'plan'.", None),
+        (["deinit", "--export"], None, "Look it up with: orchestrator deinit --help"),
+        (
+            ["run", "x", "--integrate", "all"],
+            "Invalid value for '--integrate': 'all' is not one of 'none', 'branch', 'merge'.",
+            None,
+        ),
+        (
+            ["run", "x", "--agent", "a", "--command", "true"],
+            "--agent and --command exclude each other: each says who works.",
+            None,
+        ),
         (["status", "--foo"], "No such option: --foo.", "Look it up with: orchestrator status --help"),
         (["-C"], "-C needs the name of a directory.", "For example: -C ../project"),
         (["run", "x", "--agent"], "Option '--agent' requires an argument.", None),
@@ -251,11 +266,11 @@ def test_usage_errors_come_in_json_too(call: Call, repository: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
-@pytest.mark.parametrize("command", ["doctor", "config"])
+@pytest.mark.parametrize("command", ["doctor", "config show"])
 def test_a_full_disk_under_the_output_is_no_bug(project: Path, command: str) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", ENTRY, command],
+            [sys.executable, "-c", ENTRY, *command.split()],
             cwd=project,
             stdout=full,
             stderr=subprocess.PIPE,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from enum import IntEnum, StrEnum
@@ -59,6 +60,8 @@ def test_an_object_is_printed_without_importing_the_json_package() -> None:
         "import sys; from orchestrator.cli.screen import Screen; Screen(as_json=True).json({'a': ['ö', 1]});"
         "sys.exit('json' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=Path("/"))
+    # Without the variables of the coverage tool, which imports json itself.
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=Path("/"), env=environment)
 
     assert (done.returncode, done.stdout) == (0, b'{"schema_version":1,"a":["\\u00f6",1]}\n')

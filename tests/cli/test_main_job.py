@@ -201,8 +201,17 @@ def test_an_unknown_checkpoint_is_refused(ran: Path, call: Call, name: str) -> N
     assert not (ran / "x").exists()
 
 
-def test_no_checkpoints_are_told(project: Path, call: Call) -> None:
-    assert call("checkpoints", "none", cwd=project).err == "There is no checkpoint of a run none.\n"
+def test_checkpoints_of_an_unknown_run_are_refused_before_and_after_the_first_run(
+    project: Path, call: Call
+) -> None:
+    before = call("checkpoints", "none", cwd=project)
+    call("run", "make it", "--command", FIX, "--run-id", "a", cwd=project)
+
+    after = call("checkpoints", "none", cwd=project)
+
+    assert before.status == after.status == 2
+    assert "error[unknown-run]: There is no run 'none'.\n" in before.err
+    assert before.err == after.err
 
 
 def test_merge_then_undo_then_redo(ran: Path, call: Call, git: GitCall) -> None:

@@ -56,7 +56,7 @@ def test_due_runs_are_resumed_and_others_left(failed: Path, call: Call) -> None:
 
     due = call("resume", "--due", cwd=failed)
 
-    assert (early.status, early.out) == (0, "")
+    assert (early.status, early.out) == (0, "No run is due.\n")
     assert due.status == 3
     assert "resume a: it waits for x\n" in due.err
 

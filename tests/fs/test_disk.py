@@ -485,3 +485,38 @@ def test_data_reaches_the_disk_before_the_name_and_the_name_before_the_return(
     Disk().write(tmp_path / "f", b"x")
 
     assert steps == ["data", "name", "directory"]
+
+
+def test_a_directory_is_removed_only_when_it_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    (tmp_path / "empty").mkdir()
+
+    for name in ("full", "empty", "missing"):
+        Disk().remove_empty(tmp_path / name)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
+
+
+def test_a_directory_that_may_not_be_removed_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DiskFailed):
+        Disk().remove_empty("/")
+
+
+def test_only_an_empty_directory_is_removed_as_one(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "work").write_text("w")
+    (tmp_path / "file").write_text("f")
+
+    for name in ("empty", "full", "file", "missing"):
+        Disk().remove_empty(tmp_path / name)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full"]
+    assert (tmp_path / "full" / "work").read_text() == "w"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc cannot be written anywhere else")
+def test_a_directory_that_cannot_be_removed_is_an_error_of_the_disk() -> None:
+    with pytest.raises(DiskFailed):
+        Disk().remove_empty("/proc/self/fd")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.errors import Refused
 from orchestrator.paths import OrchestratorPaths, is_session_id, names
 
-BASE = Path("/work/repo")
+BASE = Path("/somewhere/repo")
 ANY = st.text(max_size=70) | st.from_regex(r"[A-Za-z0-9_./\\-]{0,70}\n?", fullmatch=True)
 
 

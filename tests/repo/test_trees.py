@@ -16,6 +16,8 @@ from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.repo import scratch
 from orchestrator.repo.fingerprint import differences
 from orchestrator.repo.git import Git
+from orchestrator.repo.history import read_small
+from orchestrator.repo.removal import remove_notes
 from orchestrator.repo.trees import git_in
 from tests.conftest import GitCall
 from tests.repo.conftest import RUN, Bench
@@ -480,3 +482,36 @@ def test_git_speaks_only_of_its_own_repository(tmp_path: Path, home: Path) -> No
         Git(tmp_path, trusted=True).run("status")
 
     assert failed.value.status == 128
+
+
+def test_a_tree_that_lost_nothing_gets_nothing_back(bench: Bench) -> None:
+    tree = bench.tree()
+    known = bench.repository.tree_of(tree.base)
+
+    assert bench.trees.put_back_emptied(tree, known) == ()
+
+
+def test_notes_of_a_tree_that_is_still_there_stay(bench: Bench) -> None:
+    tree = bench.tree()
+
+    remove_notes(tree.path)
+
+    assert tree.sidecar.is_dir()
+
+
+def test_a_tree_whose_git_directory_the_agent_replaced_is_left_alone(bench: Bench) -> None:
+    tree = bench.tree()
+    shutil.rmtree(tree.path / ".git")
+    (tree.path / ".git").write_text("gitdir: elsewhere\n")
+
+    bench.trees.open(tree.run_id, tree.name)
+
+    assert (tree.path / ".git").read_text() == "gitdir: elsewhere\n"
+
+
+def test_only_regular_files_are_read_as_small_ones(tmp_path: Path) -> None:
+    (tmp_path / "large").write_text("123456")
+
+    assert read_small(tmp_path) == b""
+    assert read_small(tmp_path / "large", largest_bytes=5) == b""
+    assert read_small(tmp_path / "large") == b"123456"

@@ -295,7 +295,7 @@ def test_what_is_no_state_is_never_taken_for_one(paths: OrchestratorPaths, conte
             StateManager.open(paths)
     else:
         assert peek(str(paths.state_file)) is None
-        with pytest.raises(Refused, match="older"):
+        with pytest.raises(Refused, match="no state"):
             StateManager.open_read_only(paths)
     assert paths.state_file.read_bytes() == content
 

@@ -515,3 +515,15 @@ def test_a_file_that_cannot_be_opened_names_the_reason(paths: OrchestratorPaths,
         with pytest.raises(DiskFailed) as denied:
             StateManager.open(paths, create=True)
         assert denied.value.code == "permission"
+
+
+def test_a_database_whose_creation_was_cut_off_is_as_good_as_none(paths: OrchestratorPaths) -> None:
+    paths.orchestrator_dir.mkdir(parents=True, exist_ok=True)
+    paths.state_file.touch()
+
+    with pytest.raises(Refused) as refused:
+        StateManager.open_read_only(paths)
+
+    assert refused.value.code == "state-missing"
+    StateManager.open(paths, create=True).close()
+    StateManager.open_read_only(paths).close()
