@@ -16,6 +16,7 @@ from orchestrator.migrate.known_names import any_found
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.state.manager import StateManager
 from tests.cli.conftest import ENTRY, Call, process
+from tests.cli.test_on_a_terminal import on_terminal
 from tests.migrate.building import Facts, snapshot
 from tests.takeover import w_files
 
@@ -318,3 +319,19 @@ def test_a_real_process_migrates_and_takes_it_back(old: Path, home: Path) -> Non
     assert (done.status, back.status) == (0, 0), done.err + back.err
     assert w_files.RUN in {run.id for run in runs}
     assert in_place(old) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
+def test_the_first_writing_command_asks_once_on_a_terminal_and_a_no_is_kept(old: Path, project: Path) -> None:
+    words = ("resolve", "nothing", "--note", "x")
+
+    declined = on_terminal(*words, cwd=old, answers="n\n")
+    again = on_terminal(*words, cwd=old)
+    (old / ".orchestrator/logs/migration-declined").unlink()
+    agreed = on_terminal(*words, cwd=old, answers="y\n")
+
+    assert "[y/N]" in declined.out
+    assert "⚡ Using legacy paths — migrate with: orchestrator migrate" in again.out
+    assert "[y/N]" not in again.out
+    assert "orchestrator migrate --rollback m-" in agreed.out
+    assert not (old / ".workflow_state.json").exists()
