@@ -224,7 +224,7 @@ def _is_damaged(context: Context) -> bool:
     except StateDamaged:
         return True
     except Refused as refusal:
-        if refusal.code == "state-older":
+        if refusal.code in ("state-older", "state-missing"):  # or never finished: it will be
             return False
         raise
 
