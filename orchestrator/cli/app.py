@@ -13,8 +13,7 @@ import typer
 
 from orchestrator.cli import edge
 from orchestrator.cli.commands import COMMANDS
-from orchestrator.cli.flags import Flags
-from orchestrator.cli.front import COMPLETION
+from orchestrator.cli.flags import COMPLETION, Flags
 from orchestrator.cli.grammar import PROGRAM, refusal_of_name, root, show_help, show_version, split
 from orchestrator.cli.invocation import Invocation
 from orchestrator.cli.screen import Screen

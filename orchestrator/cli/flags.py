@@ -6,6 +6,9 @@ import os
 
 from orchestrator.errors import Refused
 
+COMPLETION = "_ORCHESTRATOR_COMPLETE"
+"""The variable by which a shell asks for completions."""
+
 HELP = (
     ("--json", "One JSON object on standard output (NDJSON events for run and resume)."),
     ("-q, --quiet", "Results and errors only."),

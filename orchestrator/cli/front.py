@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from orchestrator.cli.flags import Flags
 
 
-COMPLETION = "_ORCHESTRATOR_COMPLETE"
-"""Set by the shell when it asks what could be typed next."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status; never raises."""
     try:
@@ -36,6 +32,8 @@ def _answer(arguments: list[str]) -> int:
 
         sys.stdout.write(f"orchestrator {__version__}\n")
         return 0
+    from orchestrator.cli.flags import COMPLETION
+
     if COMPLETION in os.environ:
         from orchestrator.cli.app import call
 

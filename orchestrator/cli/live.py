@@ -162,10 +162,4 @@ QUIET_KINDS = frozenset(
 """Kinds that repeat what a neighbouring line says."""
 
 
-def headline(event: Event) -> str:
-    """Returns what a live view shows as the current activity, empty when the event changes none."""
-    activities = (EventKind.STEP_STARTED, EventKind.CHECK_STARTED, EventKind.RUN_WAITING)
-    return describe(event) if event.kind in activities else ""
-
-
-__all__ = ["HEARTBEAT_S", "Lines", "Stream", "View", "as_json", "headline", "view_for"]
+__all__ = ["HEARTBEAT_S", "Lines", "Stream", "View", "as_json", "view_for"]

@@ -11,8 +11,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 from rich.tree import Tree
 
-from orchestrator.cli.live import headline
-from orchestrator.cli.narration import describe, phase_of, planned_phases, text_of
+from orchestrator.cli.narration import describe, headline, phase_of, planned_phases, text_of
 from orchestrator.cli.terminal import escape
 from orchestrator.cli.words import duration
 from orchestrator.model.event import Event, EventKind

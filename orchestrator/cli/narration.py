@@ -17,6 +17,12 @@ def describe(event: Event) -> str:
     return " ".join(text.split()) or str(event.kind)
 
 
+def headline(event: Event) -> str:
+    """Returns what a live view shows as the current activity, empty when the event changes none."""
+    activities = (EventKind.STEP_STARTED, EventKind.CHECK_STARTED, EventKind.RUN_WAITING)
+    return describe(event) if event.kind in activities else ""
+
+
 def text_of(data: JsonObject, name: str) -> str:
     """Returns a field as text, empty when it is absent."""
     value = data.get(name)

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -224,7 +224,7 @@ def _is_damaged(context: Context) -> bool:
     except StateDamaged:
         return True
     except Refused as refusal:
-        if refusal.code == "state-older":
+        if refusal.code in ("state-older", "state-missing"):  # or never finished: it will be
             return False
         raise
 
@@ -243,7 +243,13 @@ def _put_torn_layout_aside(context: Context, done: Recovery) -> None:
 
 
 def _newest(found: Found) -> FoundRun | None:
-    return max(found.runs, key=lambda each: each.checkpoint.at, default=None)
+    """Returns the run with the newest checkpoint; of several in one second the one that was started last."""
+    return max(found.runs, key=lambda each: (each.checkpoint.at, _started(each)), default=None)
+
+
+def _started(found: FoundRun) -> str:
+    run = found.document.get("run")
+    return str(run.get("created_at", "")) if isinstance(run, Mapping) else ""
 
 
 def _repo_id(newest: FoundRun | None) -> str:

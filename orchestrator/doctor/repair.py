@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ def _schema(context: Context) -> Iterator[Repair]:
     try:
         context.state()
     except Refused as refusal:
-        if refusal.code == "state-older":
+        cut_off = refusal.code == "state-missing" and os.path.lexists(context.paths().state_file)
+        if cut_off or refusal.code == "state-older":
             yield Repair("state-database", "convert the database to this version, after a backup", _convert)
 
 

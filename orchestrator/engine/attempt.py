@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.engine import verification
 from orchestrator.engine.budget import is_used_up
-from orchestrator.engine.keeping import existing_tree, keep, open_tree
+from orchestrator.engine.keeping import checkpoint_tree, existing_tree, keep, open_tree
 from orchestrator.engine.schedule import BeginAttempt
 from orchestrator.engine.verdict import Evidence, reach_verdict
 from orchestrator.engine.work import Work
@@ -126,6 +126,17 @@ def decide(work: Work, phase: Phase, execution: Execution) -> None:
                 _ask(work, phase, execution, verdict)
             case Decision.ABORT:
                 _abort(work, phase, execution, verdict)
+    if verdict.decision in (Decision.ASK, Decision.ABORT):
+        _lay_down(work, verdict.decision)
+
+
+def _lay_down(work: Work, decision: Decision) -> None:
+    """Leaves a resting run so that the refs alone tell how it stands, and nothing that can be made again."""
+    tree = existing_tree(work)
+    if tree is not None:
+        checkpoint = checkpoint_tree(work, tree, f"rests: {decision}")
+        work.update_progress(lambda progress: replace(progress, checkpoint=checkpoint.commit))
+    discard(work.context.trees, work.run_id)
 
 
 def _evidence(work: Work, phase: Phase, execution: Execution) -> Evidence:
@@ -174,7 +185,6 @@ def _abort(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
     )
     exit_status = 1 if execution.progress.over else 3
     progress = replace(work.run.metadata.progress, error=_sentence(verdict), exit_status=exit_status)
-    discard(work.context.trees, work.run_id)
     state.update_run_status(work.run_id, RunStatus.FAILED, progress=progress)
     work.record_finish(RunStatus.FAILED, exit_status)
 

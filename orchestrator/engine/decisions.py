@@ -28,11 +28,11 @@ _UNDOABLE = (
 
 
 def discard_run(context: EngineContext, run_id: RunId) -> WayBack | None:
-    """Drops a run's result branch and its tree, and ends the run if it has not ended.
+    """Drops a run's result branch and its tree, and cancels the run unless it is completed.
 
-    What it asked of a person needs no answer any more.
-    Everything stays reachable from `refs/orchestrator/`; `undo` brings the branch back. None when the run has
-    left neither branch nor result.
+    What it asked of a person needs no answer any more. Everything stays reachable from `refs/orchestrator/`;
+    `undo` brings the branch back, or makes a run without one resumable. None when the run has left neither
+    branch nor result.
 
     Raises:
         Locked: a process works on this run.
@@ -46,8 +46,10 @@ def discard_run(context: EngineContext, run_id: RunId) -> WayBack | None:
         )
         _drop_tree(context, run_id)
         with context.state.transaction():
-            if run.status not in ENDED_RUN:
+            if run.status not in (RunStatus.COMPLETED, RunStatus.CANCELLED):
                 context.state.update_run_status(run_id, RunStatus.CANCELLED)
+                if journal.operation is None:
+                    _record_cancel(context, run)
             for asked in context.state.get_interventions(run_id, open_only=True):
                 context.state.resolve_intervention(asked.id, "discarded")
             if journal.operation is not None:
@@ -75,13 +77,9 @@ def cancel_run(context: EngineContext, run_id: RunId) -> Run:
             code="already-ended",
             hint=f"Look at it with: orchestrator report {run_id}",
         )
-    facts = {"status": run.status.value, "waiting_for": run.metadata.progress.waiting_for}
     with context.state.transaction():
         context.state.request_cancel(run_id)
-        operation = context.state.begin_operation(
-            OperationKind.CANCEL, run_id, os.fspath(context.repository.checkout), {"cancel": facts}
-        )
-        context.state.update_operation(operation.id, OperationStatus.DONE)
+        _record_cancel(context, run)
     lock = _run_lock(context, run_id, "cancel")
     try:
         lock.acquire(timeout_s=0.5)
@@ -93,6 +91,15 @@ def cancel_run(context: EngineContext, run_id: RunId) -> Run:
     finally:
         lock.release()
     return context.state.get_run(run_id)
+
+
+def _record_cancel(context: EngineContext, run: Run) -> None:
+    """Records a cancel as done, with what its undo gives back."""
+    facts = {"status": run.status.value, "waiting_for": run.metadata.progress.waiting_for}
+    operation = context.state.begin_operation(
+        OperationKind.CANCEL, run.id, os.fspath(context.repository.checkout), {"cancel": facts}
+    )
+    context.state.update_operation(operation.id, OperationStatus.DONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,8 @@ def _record_undo(context: EngineContext, undone: Operation, performed: Operation
         if performed is not None:
             state.update_operation(performed.id, OperationStatus.DONE)
         root, times = _root(state.get_operations(), undone)
+        if times % 2 == 0 and root.status is OperationStatus.UNDONE:
+            state.update_operation(root.id, OperationStatus.DONE)
         if root.kind is OperationKind.MERGE and root.run_id is not None:
             progress = state.get_run(root.run_id).metadata.progress
             state.set_run_progress(root.run_id, replace(progress, merged=times % 2 == 0))

@@ -136,8 +136,9 @@ def resumption(context: EngineContext, run: Run) -> Resumption:
     executions = context.state.get_executions(run.id)
     skipped = tuple(f"phase {p.id} ({p.plan.name})" for p in phases if p.status is PhaseStatus.COMPLETED)
     repeated = []
-    for execution in executions:
-        if execution.status is ExecutionStatus.RUNNING:
+    latest = {execution.phase_id: execution for execution in executions}
+    for execution in latest.values():
+        if execution.status in (ExecutionStatus.RUNNING, ExecutionStatus.INTERRUPTED):
             done = execution.progress.steps_done
             detail = f"continues after step {done}" if done else "starts again in the same tree"
             repeated.append(f"phase {execution.phase_id}, attempt {execution.attempt}: {detail}")

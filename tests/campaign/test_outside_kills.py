@@ -115,7 +115,7 @@ def test_a_disk_that_fills_up_in_the_middle_costs_nothing(
     done = scene.call("resume", "one") if known else scene.call(*words)
 
     assert full.returncode == 3, full.stderr
-    assert re.search(r"error\[disk-full\]: .*\nhint: Free some space", full.stderr), full.stderr
+    assert re.search(r"error\[disk-full\]: .*\nhint: Free space", full.stderr), full.stderr
     assert users_then == users == scene.of_the_user()
     assert done.returncode == 0, done.stderr
     assert git(place, "show", "orchestrator/one:last.txt") == "more"

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.edge import Terminated
-from orchestrator.cli.live import Lines, Stream, as_json, headline, view_for
+from orchestrator.cli.live import Lines, Stream, as_json, view_for
 from orchestrator.cli.live_tree import LiveTree
-from orchestrator.cli.narration import describe, phase_of, planned_phases, text_of
+from orchestrator.cli.narration import describe, headline, phase_of, planned_phases, text_of
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.stopping import StopRequest
 from orchestrator.model.event import Event, EventKind

@@ -347,3 +347,44 @@ BEGIN_THEN_SLEEP = """
     open(".git/begun", "w")
     time.sleep(60)
 """
+
+
+def test_a_discarded_failed_run_is_not_offered_again_until_its_discard_is_undone(scene: Scene) -> None:
+    run = scene.run(command=scene.program("agent", "open('x', 'a').write('x'); raise SystemExit(1)"))
+
+    with scene.open() as workspace:
+        discard_run(workspace.context, run.id)
+        offered = resumable(workspace.context)
+        perform_undo(workspace.context, undo_plan(workspace.context, None))
+        offered_again = resumable(workspace.context)
+
+    assert run.status is RunStatus.FAILED
+    assert offered == ()
+    assert [each.id for each in offered_again] == [run.id]
+
+
+def test_a_merge_that_is_in_effect_again_is_listed_as_done(scene: Scene) -> None:
+    scene.run(command=scene.program("agent", AGENT), run_id="again")
+
+    with scene.open() as workspace:
+        merge_run(workspace.context, RunId("again"))
+        statuses = []
+        for _ in range(2):
+            perform_undo(workspace.context, undo_plan(workspace.context, None))
+            [merge] = [o for o in workspace.state.get_operations() if o.kind == "merge"]
+            statuses.append(merge.status)
+
+    assert statuses == ["undone", "done"]
+
+
+def test_a_failed_run_is_described_as_failed_by_its_last_checkpoint(scene: Scene) -> None:
+    run = scene.run(command=scene.program("agent", "open('x', 'a').write('x'); raise SystemExit(1)"))
+
+    with scene.open() as workspace:
+        [newest, *_] = workspace.context.checkpoints.list_checkpoints(run.id)
+        document = workspace.context.checkpoints.read_document(newest.commit)
+        events = [event.kind for event in workspace.state.events(run.id)]
+
+    assert newest.label == "rests: abort"
+    assert document["run"]["status"] == "failed"  # type: ignore[index, call-overload]  # a JSON object
+    assert events[-1] == "run.finished"

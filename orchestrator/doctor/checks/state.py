@@ -31,6 +31,8 @@ def _unusable(context: Context, refusal: Refused) -> Diagnosis:
     if refusal.code != "state-missing":
         older = refusal.code == "state-older"
         return (warn if older else fail)(refusal.message, refusal.hint, fixable=older)
+    if os.path.lexists(context.paths().state_file):
+        return warn("The making of the database was cut off.", "orchestrator doctor --fix", fixable=True)
     if context.refs.peek() and any(name.startswith(names.RUN_REFS) for name in context.refs()):
         return fail("The database is gone, but there are checkpoints.", "orchestrator doctor --recover")
     return ok("No run has been started here yet.")
