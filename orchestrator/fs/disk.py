@@ -156,24 +156,6 @@ class Disk:
         if os.path.isdir(_parent(path)):
             self.sync_dir(_parent(path))
 
-    def remove_empty_dir(self, path: StrPath) -> bool:
-        """Removes a directory that holds nothing; returns False, and leaves it, when something is in it.
-
-        Missing is fine; so is a mount point, which stays.
-        """
-        with told(path):
-            announce(f"remove-dir {path}")
-            try:
-                os.rmdir(path)
-            except FileNotFoundError:
-                return True
-            except OSError as error:
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
-                    return False
-                raise
-        self.sync_dir(_parent(path))
-        return True
-
     def set_mode(self, path: StrPath, mode: int) -> None:
         """Gives a regular file or directory its permission bits; a link there is refused, not followed."""
         with told(path):
@@ -194,17 +176,23 @@ class Disk:
             carry.carry(os.fspath(source), os.fspath(target), jobs=jobs, on_bytes=on_bytes)
         self.sync_dir(_parent(target))
 
-    def remove_empty(self, path: StrPath) -> None:
-        """Removes a directory that holds nothing; one that holds something stays, a missing one is fine."""
+    def remove_empty(self, path: StrPath) -> bool:
+        """Removes a directory that holds nothing; returns False, and leaves it, when something is in it.
+
+        A missing one is fine; so is a file or a mount point, which stays.
+        """
         with told(path):
             announce(f"remove-empty {path}")
             try:
                 os.rmdir(path)
+            except FileNotFoundError:
+                return True
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
-                    raise
-                return
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
+                    return False
+                raise
         self.sync_dir(_parent(path))
+        return True
 
     def sync_dir(self, path: StrPath) -> None:
         """Makes the names in a directory durable."""

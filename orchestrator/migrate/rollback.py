@@ -233,7 +233,7 @@ def _remove_directories(record: Record, disk: Disk) -> None:
     for directory in sorted(record.plan.directories, reverse=True):
         path = record.root / directory
         if path.is_dir() and not path.is_symlink():
-            disk.remove_empty_dir(path)
+            disk.remove_empty(path)
 
 
 def _tidy(record: Record, disk: Disk) -> None:

@@ -122,9 +122,9 @@ def test_all_is_synced_before_it_returns(source: Path, tmp_path: Path) -> None:
 def test_only_an_empty_directory_is_removed(tmp_path: Path) -> None:
     (tmp_path / "full/file").mkdir(parents=True)
 
-    assert not Disk().remove_empty_dir(tmp_path / "full")
-    assert Disk().remove_empty_dir(tmp_path / "full/file")
-    assert Disk().remove_empty_dir(tmp_path / "missing")
+    assert not Disk().remove_empty(tmp_path / "full")
+    assert Disk().remove_empty(tmp_path / "full/file")
+    assert Disk().remove_empty(tmp_path / "missing")
 
 
 def test_a_mode_is_never_set_through_a_link(tmp_path: Path) -> None:
