@@ -36,6 +36,7 @@ OWN_FILES_ONLY = {
     "repo/ref_locks.py": "logs of refs of ours that are deleted",
     "repo/scratch.py": "git directories made for one checkpoint",
     "repo/trees.py": "a tree that was never finished, before its receipt",
+    "takeover/taking_over.py": "scratch copies of originals, below our tmp",
     "verify/clean.py": "clean trees, made from a tree hash that a checkpoint keeps",
     "verify/installed.py": "what a setup command of ours installed",
     "verify/watch.py": "scratch space of a comparison",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +79,11 @@ def test_reading_the_old_place_needs_the_standard_library_alone() -> None:
         "print(sorted({'pydantic', 'yaml', 'sqlite3', 'typer', 'rich', 'git'} & set(sys.modules)))"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # Without the variables of the coverage tool, which imports sqlite3 itself.
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
 
     assert done.stdout.strip() == "[]"
 
