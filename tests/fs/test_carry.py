@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import stat
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import DiskFailed
+from orchestrator.fs import carry
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.effects import observe
 
@@ -136,3 +141,104 @@ def test_a_mode_is_never_set_through_a_link(tmp_path: Path) -> None:
         Disk().set_mode(tmp_path / "link", 0o600)
 
     assert stat.S_IMODE((tmp_path / "victim").stat().st_mode) == 0o644
+
+
+def test_a_file_that_ends_with_content_after_a_hole_is_whole(tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse"
+    with open(sparse, "wb") as file:
+        file.truncate(1 << 20)
+        file.seek(1 << 20)
+        file.write(b"end")
+
+    Disk().carry(sparse, tmp_path / "copy")
+
+    assert (tmp_path / "copy").read_bytes() == sparse.read_bytes()
+
+
+def test_a_file_that_changes_while_it_is_copied_is_no_copy(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"before")
+
+    def grow(written: int) -> None:
+        with open(source, "ab") as file:
+            file.write(b"more")
+
+    with pytest.raises(DiskFailed) as failed:
+        Disk().carry(source, tmp_path / "copy", on_bytes=grow)
+
+    assert "changed while it was copied" in failed.value.message
+
+
+def test_a_copy_that_reads_back_differently_is_told(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"before")
+
+    def spoil(written: int) -> None:
+        with open(tmp_path / "copy", "r+b") as file:
+            file.write(b"X")
+
+    with pytest.raises(DiskFailed) as failed:
+        Disk().carry(tmp_path / "source", tmp_path / "copy", on_bytes=spoil)
+
+    assert "reads back differently" in failed.value.message
+
+
+def test_what_is_no_file_any_more_when_it_is_opened_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+
+    with pytest.raises(OSError, match="changed while it was copied"):
+        carry._file(str(tmp_path / "directory"), str(tmp_path / "copy"), lambda written: None)
+
+
+def test_holes_that_cannot_be_looked_for_are_an_error() -> None:
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match="seek"):
+            list(carry._segments(reading, 10, sparse=True))
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_owners_are_kept(source: Path, tmp_path: Path) -> None:
+    (source / "theirs").write_text("t")
+    (source / "link").symlink_to("theirs")
+    for name in ("theirs", "link"):
+        os.chown(source / name, 12345, 12345, follow_symlinks=False)
+    os.chown(source, 12345, 12345)
+
+    Disk().carry(source, tmp_path / "copy")
+
+    owners = [(tmp_path / "copy" / name).lstat().st_uid for name in (".", "theirs", "link")]
+    assert owners == [12345, 12345, 12345]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="extended attributes are read on Linux alone")
+@pytest.mark.parametrize(("number", "refused"), [(errno.ENOTSUP, False), (errno.EIO, True)])
+def test_a_file_system_without_attributes_is_fine_and_a_broken_one_is_not(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, refused: bool
+) -> None:
+    def fail(origin: int) -> list[str]:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "listxattr", fail)  # no such file system can be made without being root
+
+    with pytest.raises(DiskFailed) if refused else nullcontext():
+        Disk().carry(source, tmp_path / "copy")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="syncfs is a call of Linux")
+@pytest.mark.parametrize(("number", "refused"), [(errno.ENOSYS, False), (errno.EIO, True)])
+def test_a_sync_that_the_system_lacks_is_replaced_and_one_that_fails_is_told(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, refused: bool
+) -> None:
+    class Library:
+        @staticmethod
+        def syncfs(descriptor: int) -> int:
+            ctypes.set_errno(number)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: Library)  # a disk cannot be made to fail here
+
+    with pytest.raises(DiskFailed) if refused else nullcontext():
+        Disk().carry(source, tmp_path / "copy")

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import DiskFailed, Locked, Refused
+from orchestrator.fs import lock, tree
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.effects import observe
 from orchestrator.fs.lock import DirectoryLock, FileLock
@@ -389,3 +390,25 @@ def test_a_system_that_tells_no_boot_and_no_start_times_gets_along(monkeypatch: 
     monkeypatch.setattr("orchestrator.fs.probe._read", missing)  # a system without /proc
 
     assert (boot_id(), start_time(os.getpid())) == ("", 0)
+
+
+def test_a_link_that_appears_after_the_look_is_still_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "a.lock").symlink_to(victim)
+    monkeypatch.setattr(lock, "_check_place", lambda path: None)  # the moment between look and open
+
+    with pytest.raises(Refused) as refused:
+        lock.FileLock(tmp_path / "a.lock", "it", "test").acquire(timeout_s=0.1)
+
+    assert refused.value.code == "lock-unsafe"
+    assert victim.read_text() == "precious"
+
+
+def test_a_link_is_no_directory_to_remove(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    with pytest.raises(NotADirectoryError):
+        tree._open(str(tmp_path / "link"), None)
