@@ -25,8 +25,11 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c '$(ENOUGH)' || { echo "Python 3.11 or newer with venv is needed; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(BIN)/python -c '$(ENOUGH)' 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	# The file names everything there is: resolving again would let a newer release stand beside a pinned one
+	# (pip 23.2 takes the newest `coverage[toml]` although `coverage` is pinned, and then refuses it).
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check --quiet
 	$(BIN)/python -m compileall -q .venv/lib orchestrator
 	@touch $@
 
