@@ -60,7 +60,7 @@ def finalize(record: Record, disk: Disk) -> Finalized:
     clear_temporary(record, disk)
     if record.state is State.COMPLETED:
         record.journal.add("finalize-begun")
-    kept = tuple(_secret(record))
+    kept = tuple(path for path in _secret(record) if os.path.lexists(record.root / path))
     paths = [path for path in _files(record) if not _is_below(path, kept)]
     if paths and repository.read_ref(ref) is None:
         commit = _commit(repository, record, paths, disk)
@@ -140,9 +140,7 @@ def _drop(record: Record, disk: Disk, kept: tuple[str, ...]) -> None:
     for top in _tops(record):
         if not os.path.isdir(top):
             continue
-        if any(
-            os.path.lexists(record.root / path) for path in kept if (record.root / path).is_relative_to(top)
-        ):
+        if any((record.root / path).is_relative_to(top) for path in kept):
             for path in _files(record):
                 if not _is_below(path, kept):
                     disk.remove(record.root / path)

@@ -7,13 +7,15 @@ Source: sqlite.org/howtocorrupt.html section 2.2.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from orchestrator.errors import StateLost
+from orchestrator.errors import DiskFailed, StateLost
+from orchestrator.fs.disk import Disk
 from orchestrator.fs.effects import announce
 from orchestrator.state import codec, snapshot
 from orchestrator.state.failure import translated
@@ -33,9 +35,12 @@ class Database:
     a child made by fork. `is_snapshot` tells that it reads a private copy, taken when it was opened.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: str, *, is_snapshot: bool = False) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: str, *, is_snapshot: bool = False, is_writer: bool = False
+    ) -> None:
         self.path = path
         self.is_snapshot = is_snapshot
+        self._is_writer = is_writer
         self._connection = connection
         self._lock = threading.RLock()
         self._depth = 0
@@ -49,6 +54,10 @@ class Database:
         """Closes the connection; the last one to close folds the `-wal` file into the database."""
         with self._lock:
             self._connection.close()
+        if self._is_writer:
+            # SQLite syncs what it folds in, not the removal of its log, which a power cut brings back.
+            with contextlib.suppress(DiskFailed):  # every commit is durable without it
+                Disk().sync_dir(os.path.dirname(self.path) or ".")
 
     def watch(self, path: str | os.PathLike[str]) -> None:
         """Makes every later transaction check that `path` still names the file it names now.
@@ -272,7 +281,7 @@ def connect(path: str) -> Database:
         )
     except sqlite3.Error as error:
         raise translated(error, path) from error
-    database = Database(connection, path)
+    database = Database(connection, path, is_writer=True)
     try:
         for setting in _SETTINGS:
             database.execute(setting)

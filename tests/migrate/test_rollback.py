@@ -196,7 +196,9 @@ def test_finalize_keeps_a_secret_in_quarantine_out_of_git(repository: Path, git:
     assert record is not None
     assert done is not None
     assert place.is_file()
-    assert (repository / f".orchestrator/quarantine/{record.plan.id}/.orch_secrets").is_file()
+    aside = f".orchestrator/quarantine/{record.plan.id}/.orch_secrets"
+    assert (repository / aside).is_file()
+    assert done.kept == (aside,)
     assert ".orch_secrets" not in git(repository, "ls-tree", "-r", "--name-only", done.ref)
 
 

@@ -198,8 +198,7 @@ def test_a_kill_at_any_durable_effect_loses_no_acknowledged_verb(tmp_path: Path)
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            with observe(kill):
-                state = StateManager.open(paths, create=True)
+            with observe(kill), StateManager.open(paths, create=True) as state:
                 for verb in verbs(state):
                     verb()  # type: ignore[operator]
                     os.write(writer, b"+")
@@ -214,6 +213,16 @@ def test_a_kill_at_any_durable_effect_loses_no_acknowledged_verb(tmp_path: Path)
             assert again.verify_chain() is None
             assert again.problems() == ()
             assert shape(again) == shapes[acknowledged], effects[number - 1]
+
+
+def test_closing_makes_durable_that_the_log_is_gone(state: StateManager, paths: OrchestratorPaths) -> None:
+    started(state)
+    seen: list[tuple[str, bool]] = []
+
+    with observe(lambda effect: seen.append((effect, os.path.exists(f"{paths.state_file}-wal")))):
+        state.close()
+
+    assert seen == [(f"sync-dir {paths.orchestrator_dir}", False)]
 
 
 def test_two_processes_at_once_lose_no_update(state: StateManager, paths: OrchestratorPaths) -> None:
