@@ -32,6 +32,8 @@ class Sizes:
     large_files: int = 50_000
     tree_files: int = 4_000
     steps: int = 100
+    legacy_files: int = 100_000
+    carried_files: int = 20_000
     commands: int = 0
     """How many of the commands are asked for their help; 0 stands for all."""
 

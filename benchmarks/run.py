@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import checkpointing, isolation, recording, start_up, whole_run
+from benchmarks import checkpointing, isolation, migrating, recording, start_up, whole_run
 from benchmarks.machine import describe, load
 from benchmarks.place import Place, Sizes, enter, make_place
 from benchmarks.rounds import Result
@@ -24,6 +24,8 @@ BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "step": (recording.step, 300),
     "checkpoint": (checkpointing.checkpoint, 15),
     "tree": (isolation.tree, 11),
+    "migrate": (migrating.migrate, 7),
+    "carry": (migrating.carry, 7),
     "run": (whole_run.run, 11),
     "init": (whole_run.init, 11),
 }
