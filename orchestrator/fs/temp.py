@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 
 if sys.platform != "win32":  # pragma: no branch - one platform is measured at a time
     import fcntl
 
 PREFIX = ".tmp-orchestrator-"
+_RANDOM = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -73,7 +75,8 @@ def sweep(directory: str) -> int:
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
-    return entry.name.startswith(PREFIX) and entry.is_file(follow_symlinks=False)
+    # Marks of a migration begin alike and mean something: only the names of `TempFile` are litter.
+    return _RANDOM.fullmatch(entry.name) is not None and entry.is_file(follow_symlinks=False)
 
 
 def _remove_if_dead(path: str) -> bool:

@@ -47,8 +47,9 @@ def sweep(root: Path, disk: Disk) -> None:
         for name in listed(os.fspath(directory)):
             if _OURS.fullmatch(name) and _is_real_directory(directory / name):
                 disk.remove_tree(directory / name)
-    if _is_real_directory(inside) and _is_real_directory(inside / names.LOCKS):
-        disk.sweep_temp(inside / names.LOCKS)
+    for directory in (inside, inside / names.LOCKS):
+        if _is_real_directory(inside) and _is_real_directory(directory):
+            disk.sweep_temp(directory)
 
 
 def publish(plan: Plan, root: Path, disk: Disk, make_layout: MakeLayout | None) -> Record:

@@ -125,6 +125,8 @@ class Mover:
     def _take_over(self) -> dict[str, TakeoverReport]:
         waiting = self.waiting()
         completed = [one for one in records(self.paths.base_dir) if one.state is State.COMPLETED]
+        if not waiting:
+            self._clear_scratch()
         if not waiting and not (completed and self._unrecorded(completed)):
             return {}
         state, reason = self._state()
@@ -187,12 +189,15 @@ class Mover:
         return self._take_back_configuration(interrupted.plan.id)
 
     def _take_back_configuration(self, name: str | None) -> tuple[Problem, ...]:
-        if not self.paths.orchestrator_dir.is_symlink():
-            taking_over.clear_scratch(self.paths, self.disk)
+        self._clear_scratch()
         record = self.rolled_back_next(name)
         if record is None or not os.path.lexists(kept.journal_of(record)):
             return ()
         return taking_over.take_back(kept.journal_of(record), paths=self.paths, disk=self.disk)
+
+    def _clear_scratch(self) -> None:
+        if not self.paths.orchestrator_dir.is_symlink() and not self.paths.locks_dir.is_symlink():
+            taking_over.clear_scratch(self.paths, self.disk)
 
     def _note_rollback(self, outcome: Outcome) -> None:
         if outcome.did == "rolled-back" and outcome.plan is not None:

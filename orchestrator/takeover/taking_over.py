@@ -92,8 +92,7 @@ def take_over(
         Locked: another takeover is at work, or another process keeps writing to the database.
         DiskFailed, StateLost: what was reached stays; call again.
     """
-    lock = FileLock(paths.locks_dir / LOCK, what="The takeover", command="orchestrator migrate")
-    with lock, _scratch(paths, disk) as copies:
+    with _lock(paths), _scratch(paths, disk) as copies:
         book = Journal(journal, disk)
         report = _take_configuration(originals, paths, copies, book)
         if book.is_done("runs") and not again:
@@ -123,15 +122,25 @@ def _take_runs(
 
 
 def clear_scratch(paths: OrchestratorPaths, disk: Disk) -> None:
-    """Removes the copies that a killed takeover left, so that a rollback finds its directory empty."""
-    disk.remove_tree(paths.tmp_dir / _SCRATCH)
+    """Removes the copies that a killed takeover left, if there are any.
+
+    Raises:
+        Locked: another takeover is at work with them. DiskFailed: call again.
+    """
+    if os.path.lexists(paths.tmp_dir / _SCRATCH):
+        with _lock(paths):
+            disk.remove_tree(paths.tmp_dir / _SCRATCH)
+
+
+def _lock(paths: OrchestratorPaths) -> FileLock:
+    return FileLock(paths.locks_dir / LOCK, what="The takeover", command="orchestrator migrate")
 
 
 @contextmanager
 def _scratch(paths: OrchestratorPaths, disk: Disk) -> Iterator[Copies]:
     """Yields an empty directory for copies, removed at the end; what a kill leaves the next call removes."""
     scratch = paths.tmp_dir / _SCRATCH
-    clear_scratch(paths, disk)
+    disk.remove_tree(scratch)
     disk.make_dir(scratch)
     try:
         yield Copies(disk, scratch)

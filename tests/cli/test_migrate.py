@@ -108,6 +108,21 @@ def test_migrating_initialises_takes_over_runs_and_a_second_time_does_nothing(ol
     assert not (old / ".workflow_state.json").exists()
 
 
+@pytest.mark.parametrize("words", [("migrate",), ("migrate", "--rollback", "--yes")])
+def test_the_next_call_clears_what_a_killed_one_was_writing(
+    old: Path, call: Call, words: tuple[str, ...]
+) -> None:
+    assert call("migrate", cwd=old).status == 0
+    inside = old / ".orchestrator"
+    (inside / ".tmp-orchestrator-0123456789abcdef").write_bytes(b"half")
+    (inside / "tmp" / "takeover" / ".orchestrator").mkdir(parents=True)
+
+    assert call(*words, cwd=old).status == 0
+
+    assert [path.name for path in inside.rglob(".tmp-*")] == []
+    assert not (inside / "tmp" / "takeover").exists()
+
+
 def test_rollback_shows_a_plan_asks_and_restores_every_bit(old: Path, call: Call) -> None:
     before = in_place(old)
     assert call("migrate", cwd=old).status == 0

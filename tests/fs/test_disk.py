@@ -133,6 +133,7 @@ def test_a_sweep_leaves_a_living_writer_and_the_files_of_others_alone(tmp_path: 
     (tmp_path / "other").write_text("theirs")
     (tmp_path / (temp.PREFIX + "link")).symlink_to("other")
     (tmp_path / (temp.PREFIX + "dir")).mkdir()
+    (tmp_path / (temp.PREFIX + "m-0123456789ab-3-a-removing")).write_bytes(b"")
     before = names(tmp_path)
     swept: list[int] = []
 
