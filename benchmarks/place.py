@@ -34,6 +34,7 @@ class Sizes:
     steps: int = 100
     commands: int = 0
     """How many of the commands are asked for their help; 0 stands for all."""
+    redacted_mb: int = 32
 
 
 @dataclass(frozen=True, slots=True)
