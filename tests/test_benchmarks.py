@@ -10,7 +10,16 @@ import pytest
 from benchmarks import run
 from benchmarks.place import Sizes
 
-SMALL = Sizes(runs=3, large_files=40, tree_files=40, steps=2, legacy_files=120, carried_files=120, commands=2)
+SMALL = Sizes(
+    runs=3,
+    large_files=40,
+    tree_files=40,
+    steps=2,
+    legacy_files=120,
+    carried_files=120,
+    commands=2,
+    redacted_mb=1,
+)
 
 
 @pytest.mark.parametrize("name", run.BENCHMARKS)
