@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.config.schema import Config
 from orchestrator.discovery import Located
+from orchestrator.engine.persistence import PersistReason, persists_nothing
 from orchestrator.fs.disk import Disk
 from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
@@ -32,7 +33,10 @@ class AgentFactory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables."""
+    """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
+
+    `persist` saves the run elsewhere, if anybody wants that; it raises Locked when the run went on elsewhere.
+    """
 
     paths: OrchestratorPaths
     located: Located
@@ -44,3 +48,4 @@ class EngineContext:
     agents: AgentFactory
     environment: Mapping[str, str]
     repo_id: str
+    persist: Callable[[PersistReason], None] = persists_nothing

@@ -12,6 +12,7 @@ from orchestrator.engine import attempt, integration, schedule
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.guard import Guard
 from orchestrator.engine.keeping import save_lost_work
+from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.stepping import run_step
 from orchestrator.engine.work import Work, load_state, open_work
 from orchestrator.errors import NotTrusted, StateLost
@@ -35,7 +36,7 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
     the same: the next call goes on from the recorded state. With `wait` a waiting run is waited for here.
 
     Raises:
-        Locked: another process works on this run.
+        Locked: another process works on this run, or it went on elsewhere (`session-taken-over`).
         NotTrusted: what the repository supplies would run, and nobody has approved it.
         StateLost: `.orchestrator/` was removed meanwhile; the last checkpoint was written to the refs.
     """
@@ -64,6 +65,7 @@ def _work_locked(work: Work, *, wait: bool) -> Run:
             _perform(work, action)
         if work.stop():
             attempt.record_interruption(work)
+        work.context.persist(PersistReason.STOPS if work.stop() else PersistReason.RESTS)
     except StateLost:
         save_lost_work(work)
         raise
@@ -79,6 +81,7 @@ def _perform(work: Work, action: schedule.Action) -> None:
         case schedule.Cancel():
             integration.cancel(work)
         case schedule.Integrate():
+            work.context.persist(PersistReason.INTEGRATES)
             integration.integrate(work)
         case schedule.Finish():
             integration.finish(work)
@@ -102,6 +105,7 @@ def _perform_in_phase(work: Work, action: schedule.PhaseAction) -> None:
             attempt.decide(work, action.phase, action.execution)
         case schedule.KeepPhase():
             integration.keep_phase(work, action.phase, action.execution)
+            work.context.persist(PersistReason.PHASE_ENDED)
         case _:
             assert_never(action)
 

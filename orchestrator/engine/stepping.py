@@ -15,6 +15,7 @@ from orchestrator.engine.keeping import (
     record_checkpoint,
     tree_before,
 )
+from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.prompts import step_prompt
 from orchestrator.engine.schedule import RunStep
 from orchestrator.engine.verification import make_tree_ready
@@ -63,7 +64,11 @@ def run_step(work: Work, action: RunStep) -> None:
     if work.halted():
         return
     if problem is None:
-        finished = _let_agent_work(work, action, step, agent, tree, has_begun=has_begun)
+        work.context.persist(PersistReason.AGENT_STARTS)
+        try:
+            finished = _let_agent_work(work, action, step, agent, tree, has_begun=has_begun)
+        finally:
+            work.context.persist(PersistReason.AGENT_ENDED)
     else:
         finished = Finished(Ending.FAILED, None, problem, Usage())
     if finished.ending is Ending.CANCELLED:
@@ -74,6 +79,7 @@ def run_step(work: Work, action: RunStep) -> None:
         work.note(f"Optional step {action.index + 1} ({agent.name}) was skipped over: {failure}")
         failure = None
     _record_end(work, action, tree, finished, failure)
+    work.context.persist(PersistReason.STEP_ENDED)
 
 
 def _start(work: Work, action: RunStep, step: PlannedStep, agent: Agent) -> None:

@@ -34,6 +34,7 @@ class OrchestratorPaths:
         self.orchestrator_dir = root
         self.ignore_file = root / names.IGNORE
         self.layout_file = root / names.LAYOUT
+        self.clone_file = root / names.CLONE
         self.config_file = root / names.CONFIG
         self.local_config_file = root / names.LOCAL_CONFIG
         self.proposed_config_file = root / names.PROPOSED_CONFIG

@@ -4,6 +4,7 @@ DIRECTORY = ".orchestrator"
 IGNORE = ".gitignore"
 LAYOUT = "layout.json"
 PLACE = "place.json"
+CLONE = "clone.json"
 CONFIG = "workflow.yaml"
 LOCAL_CONFIG = "workflow.local.yaml"
 PROPOSED_CONFIG = "workflow.proposed.yaml"
@@ -33,6 +34,7 @@ STATE_FILES = (STATE, STATE + "-wal", STATE + "-shm", STATE + "-journal")
 
 KNOWN = COMMITTABLE | {
     PLACE,
+    CLONE,
     LOCAL_CONFIG,
     PROPOSED_CONFIG,
     SCHEMA,
@@ -55,3 +57,7 @@ RUN_REFS = "refs/orchestrator/runs/"
 RESULT_REFS = "refs/orchestrator/results/"
 BASE_REFS = "refs/orchestrator/bases/"
 BRANCHES = "refs/heads/orchestrator/"
+SESSION_REFS = "refs/orchestrator/sessions/"
+FORK_REFS = "refs/orchestrator/forks/"
+INCOMING_REFS = "refs/orchestrator/incoming/"
+STATE_BRANCHES = "refs/heads/orchestrator/state/"
