@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +20,7 @@ from orchestrator.config.trust import (
     trust_key,
     user_trust_directory,
 )
+from orchestrator.config.withheld import make_known
 from orchestrator.discovery import Located
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.merging import settle_interrupted
@@ -28,6 +30,7 @@ from orchestrator.model.json import Json
 from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
@@ -98,11 +101,13 @@ def open_workspace(
     flags: Mapping[str, Json] | None = None,
     trust_now: bool = False,
     writes: bool,
+    redactor: Redactor | None = None,
 ) -> Workspace:
     """Returns the workspace of the repository at or above `start`.
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
-    changed and the state is opened for reading, also on a read-only file system.
+    changed and the state is opened for reading, also on a read-only file system. `redactor` gets to know the
+    secrets in the configuration; nothing is written that has not passed through it.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
@@ -117,11 +122,15 @@ def open_workspace(
         environment=environment,
         flags=flags or {},
     )
+    redactor = make_known(loaded.config, redactor or Redactor())
     trust = view_trust(located, loaded, trust_now=trust_now)
-    state = StateManager.open(paths, create=True) if writes else StateManager.open_read_only(paths)
+    if writes:
+        state = StateManager.open(paths, create=True, redactor=redactor)
+    else:
+        state = StateManager.open_read_only(paths)
     try:
         repository = Repository(located, trusted=trust.trusted)
-        context = _context(located, paths, loaded.config, state, repository, environment, layout)
+        context = _context(located, paths, loaded.config, state, repository, environment, layout, redactor)
         notices = (*loaded.hints, *(_settle(context) if writes else ()))
     except BaseException:
         state.close()
@@ -137,6 +146,7 @@ def _context(
     repository: Repository,
     environment: Mapping[str, str],
     layout: Layout,
+    redactor: Redactor,
 ) -> EngineContext:
     trees = IsolatedTrees(repository, _trees_root(paths, config))
     return EngineContext(
@@ -146,10 +156,12 @@ def _context(
         state=state,
         repository=repository,
         trees=trees,
-        checkpoints=Checkpoints(repository, paths, trees),
-        agents=configured_agent,
+        checkpoints=Checkpoints(repository, paths, trees, redactor),
+        agents=partial(configured_agent, redactor=redactor),
         environment=environment,
         repo_id=layout.repo_id,
+        redactor=redactor,
+        config=config,
     )
 
 
@@ -179,16 +191,26 @@ def view_trust(located: Located, loaded: LoadedConfig, *, trust_now: bool = Fals
     return TrustView(trusted, key, supplied, filters, store)
 
 
-def configured_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
+def configured_agent(
+    name: str | None,
+    *,
+    config: Config,
+    options: RunOptions,
+    model: str | None,
+    redactor: Redactor | None = None,
+) -> Agent:
     """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
     if options.command is not None:
-        agent: registry.AnyAgent = registry.command_agent(options.command, limits=config.limits)
+        agent: registry.AnyAgent = registry.command_agent(
+            options.command, limits=config.limits, redactor=redactor
+        )
     else:
         agent = registry.build(
             name or options.found_agent or registry.pick_default(),
             config.agents,
             model=model,
             limits=config.limits,
+            redactor=redactor,
         )
     registry.require(agent)
     return agent

@@ -14,6 +14,7 @@ from orchestrator.cli.screen import Screen
 from orchestrator.cli.terminal import escape, is_terminal
 from orchestrator.errors import Refused
 from orchestrator.model.json import Json
+from orchestrator.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
     from orchestrator.discovery import Located
@@ -29,6 +30,7 @@ class Invocation:
     def __init__(self, flags: Flags, screen: Screen) -> None:
         self.flags = flags
         self.screen = screen
+        self.redactor = screen.redactor = Redactor()
         self.environment: Mapping[str, str] = dict(os.environ)
 
     @property
@@ -68,6 +70,7 @@ class Invocation:
                 flags=flags or {},
                 trust_now=trust_now,
                 writes=writes,
+                redactor=self.redactor,
             )
         except Refused as refusal:
             raise self._explained(refusal) from None
@@ -118,7 +121,7 @@ class Invocation:
             return True
         if not self.may_ask:
             raise Refused(f"{question} Nobody is there to answer.", code=code, hint=otherwise)
-        sys.stderr.write(f"{escape(question)} [y/N] ")
+        sys.stderr.write(f"{escape(self.redactor.text(question))} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from orchestrator.config.schema import Config
+from orchestrator.config.withheld import make_known
 from orchestrator.doctor.checks.git import our_ref_locks
 from orchestrator.doctor.checks.layout import missing_directories, stale_trees, temporary_files
 from orchestrator.doctor.checks.processes import orphans
@@ -25,6 +26,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.run import RunOptions
 from orchestrator.ports import Agent
 from orchestrator.process import leftovers
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
@@ -190,7 +192,8 @@ def _opened(context: Context) -> Iterator[EngineContext]:
     trusted = context.loaded.peek() is not None and context.is_trusted()
     repository = Repository(context.located(), trusted=trusted)
     trees = IsolatedTrees(repository, context.trees().root)
-    state = StateManager.open(paths)
+    redactor = _redactor(context)
+    state = StateManager.open(paths, redactor=redactor)
     try:
         yield EngineContext(
             paths=paths,
@@ -203,9 +206,16 @@ def _opened(context: Context) -> Iterator[EngineContext]:
             agents=_no_agent,
             environment=context.environment,
             repo_id=layout.repo_id,
+            redactor=redactor,
+            config=None,
         )
     finally:
         state.close()
+
+
+def _redactor(context: Context) -> Redactor:
+    loaded = context.loaded.peek()
+    return Redactor() if loaded is None else make_known(loaded.config, Redactor())
 
 
 def _no_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:

@@ -13,6 +13,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
@@ -35,7 +36,9 @@ class AgentFactory(Protocol):
 class EngineContext:
     """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
 
-    `persist` saves the run elsewhere, if anybody wants that; it raises Locked when the run went on elsewhere.
+    `redactor` takes secrets out of all that is written; `config` is the present configuration, from which a
+    run gets the secrets that are not kept with it (None: nothing is started that would need any). `persist`
+    saves the run elsewhere, if anybody wants that; it raises Locked when the run went on elsewhere.
     """
 
     paths: OrchestratorPaths
@@ -48,4 +51,6 @@ class EngineContext:
     agents: AgentFactory
     environment: Mapping[str, str]
     repo_id: str
+    redactor: Redactor
+    config: Config | None
     persist: Callable[[PersistReason], None] = persists_nothing

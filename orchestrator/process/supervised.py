@@ -7,7 +7,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from orchestrator.errors import Failed, Refused
 from orchestrator.process import leftovers
 from orchestrator.process.command import MARKER, Cause, Command, Ended
 from orchestrator.process.log import OutputLog
+from orchestrator.process.printed import Printed
 from orchestrator.process.request import Request
 
 _INTERPRETER = ("-I", "-S")
@@ -75,7 +76,8 @@ def supervise(
     except ValueError as error:
         return _never_ran(str(error))
     with OutputLog(command.log, command.max_log_bytes) as log:
-        ears = _Ears(on_started, {"stdout": on_output, "stderr": on_error}, cancelled, log)
+        printed = Printed(command.redactor, {"stdout": on_output, "stderr": on_error}, log)
+        ears = _Ears(on_started, printed, cancelled)
         with _Supervised(command, request, ears) as supervised:
             return supervised.attend()
 
@@ -85,9 +87,8 @@ class _Ears:
     """Who is told what."""
 
     on_started: Callable[[tuple[int, int]], None]
-    receivers: Mapping[str, Callable[[bytes], None]]
+    printed: Printed
     cancelled: Callable[[], bool]
-    log: OutputLog
 
 
 class _Supervised:
@@ -159,7 +160,7 @@ class _Supervised:
                     asked = time.monotonic()
                     self._stop_if_asked()
             self._drain(selector)
-        return self._verdict(self._ears.log.seen_bytes)
+        return self._verdict(self._ears.printed.finish())
 
     def _register(self, selector: selectors.BaseSelector) -> None:
         selector.register(self._report, selectors.EVENT_READ, "report")
@@ -176,8 +177,7 @@ class _Supervised:
         elif key.data == "stdin":
             self._feed(selector, key.fd)
         elif chunk := os.read(key.fd, _CHUNK_BYTES):
-            self._ears.log.write(chunk)
-            self._ears.receivers[key.data](chunk)
+            self._ears.printed.take(key.data, chunk)
             self._last_output = time.monotonic()
         else:
             selector.unregister(key.fd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator
+from html import escape
 from urllib.parse import quote_from_bytes, quote_plus
 
 MIN_CHARACTERS = 8
@@ -15,6 +16,7 @@ _RARE_FORMS_BYTES = 1 << 16
 """A longer value is not looked for in the forms that hardly any program writes: they take many megabytes."""
 
 _URL_SAFE = ("", "/", "-_.!~*'()", "-_.!~*'();,/?:@&=+$#")  # the last two: encodeURIComponent, encodeURI
+_XML_QUOTES = (('"', "'"), ("&quot;", "'"), ("&quot;", "&#x27;"), ("&quot;", "&#39;"), ("&quot;", "&apos;"))
 _WRAPPED_BASE64 = (76, 64)  # `base64` and MIME; PEM
 _WRAPPED_HEX = 60  # `xxd -p`
 _JSON_EXTRA = ("", "<>&\u2028\u2029", "<>&'\"+`\u2028\u2029\x7f")  # Python; Go; .NET
@@ -24,11 +26,11 @@ def forms_of(value: str) -> frozenset[bytes]:
     """Returns every form of a value and of each of its lines; none of a value that is too short.
 
     The forms: itself; escaped for JSON (ASCII only or not, `/` escaped or not, `<>&'+` escaped or not, every
-    character escaped, and a second time as JSON inside JSON); percent-encoded as `quote`, `quote_plus`,
-    `encodeURI` and `encodeURIComponent` do it, or every byte, with digits of either case; base64 of either
-    alphabet wherever the value begins in what is encoded, without the characters at its edges that other
-    bytes have a part in; base64 and hex in lines, as `base64` and `xxd -p` print a value alone; hex of
-    either case.
+    character escaped, and a second time as JSON inside JSON); escaped for XML and HTML; percent-encoded as
+    `quote`, `quote_plus`, `encodeURI` and `encodeURIComponent` do it, or every byte, with digits of either
+    case; base64 of either alphabet wherever the value begins in what is encoded, without the characters at
+    its edges that other bytes have a part in; base64 and hex in lines, as `base64` and `xxd -p` print a value
+    alone; hex of either case.
     """
     lines = {line.strip() for line in value.splitlines()}
     found = set(_forms(value)) if len(value) >= MIN_CHARACTERS else set()
@@ -43,6 +45,7 @@ def _forms(value: str) -> Iterator[bytes]:
     rare = len(raw) <= _RARE_FORMS_BYTES
     yield raw
     yield from _json(value, rare=rare)
+    yield from (_raw(text) for text in _xml(value))
     yield from _url(raw, rare=rare)
     yield from _base64(raw)
     yield from _hex(raw)
@@ -84,6 +87,14 @@ def _json_text(value: str, extras: Iterable[str]) -> Iterator[str]:
 def _upper_digits(text: str) -> str:
     head, *rest = text.split("\\u")
     return head + "".join(f"\\u{part[:4].upper()}{part[4:]}" for part in rest)
+
+
+def _xml(value: str) -> Iterator[str]:
+    text = escape(value, quote=False)
+    for double, single in _XML_QUOTES:
+        quoted = text.replace('"', double).replace("'", single)
+        yield quoted
+        yield quoted.replace("\t", "&#9;").replace("\n", "&#10;").replace("\r", "&#13;")
 
 
 def _url(raw: bytes, *, rare: bool) -> Iterator[bytes]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orchestrator.model.json import Json
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.redaction.matching import Matcher
 
 MAX_DEPTH = 100
+MARKED = re.compile(r"\[redacted(?::[A-Za-z0-9_.-]+)?\]|\[\*{3}\]")
+"""What stands for a secret that was taken out of text."""
 _WINDOW_BYTES = 1 << 17
 
 
@@ -67,9 +71,12 @@ class Redactor:
         pieces.append(stream.flush())
         return b"".join(pieces) if stream.has_changed else data
 
-    def json(self, value: Json) -> Json:
-        """Returns JSON without secrets in its strings and keys, at any depth up to 100."""
-        return self._json(value, MAX_DEPTH)
+    def json(self, value: Json, *, keys: bool = True) -> Json:
+        """Returns JSON without secrets in its strings and, unless they are words of ours, in its keys.
+
+        What nests deeper than 100 levels becomes a note.
+        """
+        return self._json(value, MAX_DEPTH, keys)
 
     def stream(self) -> RedactedStream:
         """Returns something that takes bytes piece by piece and gives them back without secrets."""
@@ -82,7 +89,7 @@ class Redactor:
         stream.flush()
         return frozenset(stream.names)
 
-    def _json(self, value: Json, depth: int) -> Json:
+    def _json(self, value: Json, depth: int, keys: bool) -> Json:
         if isinstance(value, str):
             return value if isinstance(value, Enum) else self.text(value)
         if value is None or isinstance(value, bool | int | float):
@@ -90,22 +97,32 @@ class Redactor:
         if depth == 0:
             return "(nested too deeply)"
         if isinstance(value, Mapping):
-            return self._members(value, depth)
-        return [self._json(each, depth - 1) for each in value]
+            return self._members(value, depth, keys)
+        return [self._json(each, depth - 1, keys) for each in value]
 
-    def _members(self, value: Mapping[str, Json], depth: int) -> dict[str, Json]:
+    def _members(self, value: Mapping[str, Json], depth: int, keys: bool) -> dict[str, Json]:
         made: dict[str, Json] = {}
         for name, each in value.items():
-            shown, number = self.text(name), 2
+            shown, number = self.text(name) if keys else name, 2
             while shown in made or (shown != name and shown in value):
                 shown, number = f"{self.text(name)} {number}", number + 1
-            made[shown] = self._json(each, depth - 1)
+            made[shown] = self._json(each, depth - 1, keys)
         return made
 
     def _ready(self) -> Matcher:
         with self._lock:
             if self._matcher is None:
-                from orchestrator.redaction.matching import Matcher  # its automaton is for those who write
-
-                self._matcher = Matcher(dict(self._forms))
+                self._matcher = _matcher(dict(self._forms)) if self._forms else _shapes_alone()
             return self._matcher
+
+
+def _matcher(forms: dict[bytes, str]) -> Matcher:
+    from orchestrator.redaction.matching import Matcher  # its automaton is for those who write
+
+    return Matcher(forms)
+
+
+@lru_cache(maxsize=1)
+def _shapes_alone() -> Matcher:
+    """Returns what knows no value, always the same."""
+    return _matcher({})
