@@ -15,6 +15,7 @@ OrchestratorError                   carries code, exit_status and hint; never pr
 │   └── StateLost                   somebody removed `.orchestrator/` under a live run
 ├── CredentialMissing   exit 4
 ├── Locked              exit 5      another process holds it, and is named
+│   └── TakenOver                   a run went on on another machine
 └── Paused              exit 6      waits for a person, a time or a quota
 
 A class exists when somebody handles it differently or it needs another exit status; what differs only
@@ -177,6 +178,19 @@ class Locked(OrchestratorError):
             hint="Wait for it to end, or look at it with: orchestrator status",
         )
         self.holder = holder
+
+
+class TakenOver(Locked):
+    """A run goes on on another machine, described by `holder`; `kept` names the ref of what was done here."""
+
+    def __init__(self, *, run_id: str, holder: str, kept: str = "") -> None:
+        super().__init__(what=f"Run {run_id}", holder=holder)
+        since = f" What was done here is kept as {kept}." if kept else " Nothing was done here."
+        self.message = f"Run {run_id} goes on elsewhere: {holder} took it up.{since}"
+        self.args = (self.message,)
+        self.code = "session-taken-over"
+        self.hint = f"Look at both: git log --all -- ; take over what is there: orchestrator resume {run_id}"
+        self.kept = kept
 
 
 class Paused(OrchestratorError):

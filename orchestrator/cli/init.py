@@ -23,6 +23,13 @@ def init(
     ] = False,
     private: Annotated[bool, typer.Option("--private", help="Keep all of it out of git.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Trust the commands of the configuration.")] = False,
+    push_state: Annotated[
+        bool | None,
+        typer.Option(
+            "--push-state/--no-push-state",
+            help="Agree that state of runs is pushed to the remote, or take that back.",
+        ),
+    ] = None,
 ) -> int:
     """Makes what is missing, shows what would run, and asks for trust; a second time changes nothing."""
     call = invocation(ctx)
@@ -43,6 +50,10 @@ def init(
     facts: dict[str, Json] = {"directory": str(paths.orchestrator_dir), "created": list(made)}
     _say_made(call, paths, made)
     trusted = _trust(call, trust_now=trust)
+    if push_state is not None:
+        from orchestrator.cli.pushing import agree
+
+        facts["push_state"] = agree(call, wanted=push_state)
     if call.screen.as_json:
         call.screen.json({**facts, "trusted": trusted})
     call.screen.note('Next: orchestrator run "what shall be done"')

@@ -36,6 +36,11 @@ def resume(
         raise Refused("--watch goes with --due.", code="usage", hint="orchestrator resume --due --watch")
     if due and run is not None:
         raise Refused("--due takes no run id.", code="usage", hint="orchestrator resume --due")
+    if not due:
+        from orchestrator.cli.elsewhere import bring_back_missing
+        from orchestrator.model.ids import parse_run_id
+
+        bring_back_missing(call, parse_run_id(run) if run is not None else None)
     with open_trusted(call, trust_now=trust) as workspace:
         if due:
             return _resume_due(call, workspace, watch=watch)

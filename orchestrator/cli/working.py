@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.edge import INTERRUPTED, TERMINATED, Terminated, render
 from orchestrator.cli.invocation import Invocation
+from orchestrator.cli.keeping_safe import saved_elsewhere
 from orchestrator.cli.live import Stream, view_for
 from orchestrator.cli.screen import Screen, Styled
 from orchestrator.cli.stopping import StopRequest
@@ -48,7 +49,8 @@ def work_and_show(
     try:
         with StopRequest(call.screen) as stop, view:
             begin()
-            run = work(workspace.context, run_id, stop=stop, wait=wait)
+            with saved_elsewhere(workspace, run_id, stop, call.screen) as (context, halt):
+                run = work(context, run_id, stop=halt, wait=wait)
     except (OrchestratorError, KeyboardInterrupt, Terminated) as error:
         if isinstance(error, DiskFailed):
             error.hint = f"Free space or make the place writable, then: orchestrator resume {run_id}"

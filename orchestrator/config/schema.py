@@ -323,13 +323,32 @@ class Secrets(Section):
 
 
 class Session(Section):
-    """Machines that do not last."""
+    """Machines that do not last: what a run needs to go on elsewhere is saved at a remote."""
 
-    persist_every_s: Seconds = later(120.0, "Seconds between two savings.")
-    push: bool = later(False, "Whether state is pushed.")
-    remote: str | None = later(None, "Where state is pushed to.")
-    transports: tuple[Literal["ref", "branch"], ...] = later(("ref", "branch"), "Ways of pushing, in order.")
-    max_bytes: Amount = later(209_715_200, "Bytes that are pushed at most.")
+    persist_every_s: Seconds = Field(
+        120.0, description="Seconds after which the tree of a working agent is saved, again and again."
+    )
+    push: bool = Field(
+        default=False,
+        description="Whether this project wants state saved at its remote. Nothing is pushed before you "
+        "agreed to the exact address with `orchestrator init --push-state`; until then a run says so.",
+    )
+    remote: Text | None = Field(
+        None, description="The remote, by name, or its address; `origin` where none is named."
+    )
+    transports: tuple[Literal["ref", "branch"], ...] = Field(
+        ("ref", "branch"),
+        description="Ways of pushing, in the order in which they are tried: refs of our own, or branches "
+        "`orchestrator/state/…` where the host takes nothing else.",
+    )
+    directory: Text | None = Field(
+        None,
+        description="A directory into which a bundle of the run is written where no remote takes it, such as "
+        "one that is kept as an artifact.",
+    )
+    max_bytes: Amount = Field(
+        209_715_200, description="Bytes that are pushed of a run at most, before compression."
+    )
     max_age_days: Amount = later(30, "Days after which a saved session is removed.")
 
 

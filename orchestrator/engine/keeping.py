@@ -113,6 +113,22 @@ def keep(work: Work, tree: IsolatedTree, label: str, *, ended: Run | None = None
     return checkpoint
 
 
+def keep_live(work: Work) -> bool:
+    """Keeps the tree while an agent works in it, if it changed since the last checkpoint; says whether.
+
+    Files may be caught half written; the agent is not held up.
+    """
+    tree = existing_tree(work)
+    if tree is None:
+        return False
+    label = "saved while the agent works"
+    checkpoint = _take(work, tree, label, document(work), only_changed=True)
+    if checkpoint.commit == work.run.metadata.progress.checkpoint:
+        return False
+    record_checkpoint(work, checkpoint, label)
+    return True
+
+
 def checkpoint_tree(work: Work, tree: IsolatedTree, label: str, *, ended: Run | None = None) -> Checkpoint:
     """Keeps the tree and the run's state as git objects; `record_checkpoint` is still to come."""
     return _take(work, tree, label, document(work, ended))
@@ -185,7 +201,9 @@ def keep_artifact(
     )
 
 
-def _take(work: Work, tree: IsolatedTree, label: str, papers: JsonObject) -> Checkpoint:
+def _take(
+    work: Work, tree: IsolatedTree, label: str, papers: JsonObject, *, only_changed: bool = False
+) -> Checkpoint:
     trees = work.config.worktrees
     return work.context.checkpoints.take(
         tree,
@@ -195,4 +213,5 @@ def _take(work: Work, tree: IsolatedTree, label: str, papers: JsonObject) -> Che
         include=trees.checkpoint_include,
         brought=files_to_bring(work.context.repository, trees.bring),
         report=work.note,
+        only_changed=only_changed,
     )

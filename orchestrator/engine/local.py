@@ -56,6 +56,7 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
 
 def _work_locked(work: Work, *, wait: bool) -> Run:
     try:
+        work.context.persist(PersistReason.RESUMED)
         while not work.stop():
             state = load_state(work)
             action = schedule.next_action(state, datetime.now(UTC))

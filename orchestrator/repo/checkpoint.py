@@ -69,12 +69,14 @@ class Checkpoints:
         include: Iterable[str] = (),
         brought: Iterable[str] = (),
         report: Callable[[str], None] = _ignore,
+        only_changed: bool = False,
     ) -> Checkpoint:
         """Returns the new checkpoint: files, index, HEAD, refs, stash and reflog of the tree, and `document`.
 
         `include` are patterns of ignored files that are work; `brought` paths that are in no checkpoint.
         `report` hears of everything that could not be kept. Reads the tree without running anything of it;
-        durable when it returns; a kill leaves the checkpoint before. The caller holds the run's lock.
+        durable when it returns; a kill leaves the checkpoint before. The caller holds the run's lock. With
+        `only_changed` the checkpoint before is returned where the files are still those in it.
 
         Raises:
             Failed: `tree-missing`; `ref-moved`, somebody else took a checkpoint of this run.
@@ -90,7 +92,9 @@ class Checkpoints:
             self.repository, tree.sidecar, more_objects=(files.objects,) if files else ()
         )
         try:
-            return self._take(tree, run_id, document, label, wanted, files, room, report)
+            return self._take(
+                tree, run_id, document, label, wanted, files, room, report, only_changed=only_changed
+            )
         finally:
             room.remove()
 
@@ -104,12 +108,16 @@ class Checkpoints:
         files: history.GitFiles | None,
         room: Scratch,
         report: Callable[[str], None],
+        *,
+        only_changed: bool,
     ) -> Checkpoint:
         previous = self._newest(run_id)
         root = Path(os.path.realpath(tree.path))
         trusted = self.repository.trusted
         snapshots = Snapshots(room, root, trusted=trusted, report=report)
         snapshot = snapshots.take(tree.path, files, tree.base, wanted)
+        if only_changed and previous is not None and previous.tree == snapshot.tree:
+            return previous
         tips = self._tips(tree, files, room, wanted, snapshot, previous, report)
         draft = _Draft(run_id, self.redactor.text(label), document, previous, tree)
         try:

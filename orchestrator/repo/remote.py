@@ -1,4 +1,4 @@
-"""Speaks with one remote: lists, pushes by compare-and-swap, fetches; bounded in time, the user's refs untouched.
+"""Speaks with one remote: lists, pushes by compare-and-swap, fetches; in bounded time, past the user's refs.
 
 What comes from there is data of strangers: names are checked against what was asked for, objects by git.
 """
@@ -144,8 +144,18 @@ class Remote:
             Failed: `remote-unreachable`.
             ValueError: `into` is not one of our refs.
         """
-        if not into.startswith(OURS):
-            raise ValueError(f"{into} is not ours to move")
+        self.fetch_all({name: into}, timeout_s=timeout_s)
+
+    def fetch_all(self, refs: Mapping[str, str], *, timeout_s: float | None = None) -> None:
+        """Copies what several refs there reach, each to the ref of ours that it is mapped to.
+
+        Raises:
+            Failed: `remote-unreachable`.
+            ValueError: one is not one of our refs.
+        """
+        for into in refs.values():
+            if not into.startswith(OURS):
+                raise ValueError(f"{into} is not ours to move")
         self._reach(
             "fetch",
             "-q",
@@ -156,11 +166,12 @@ class Remote:
             "--no-prune",
             "--",
             self.url,
-            f"+{name}:{into}",
+            *(f"+{name}:{into}" for name, into in refs.items()),
             timeout_s=timeout_s,
             mutates=True,
         )
-        self.repository.sync_ref(into)
+        for into in refs.values():
+            self.repository.sync_ref(into)
 
     def _reach(self, *words: str, timeout_s: float | None = None, mutates: bool = False) -> bytes:
         try:

@@ -250,6 +250,17 @@ def require_removable(repository: Repository, refs: Mapping[str, ObjectId], *, e
         _require_not_checked_out(repository, name)
 
 
+def forget_incoming(repository: Repository) -> None:
+    """Removes the refs under which saves were fetched to be looked at: the remote has them still.
+
+    One that was taken up has a ref of its own by now. A kill leaves some, which the next call removes.
+    """
+    found = repository.refs(names.INCOMING_REFS)
+    if found:
+        words = "".join(f"delete {name} {oid}\n" for name, oid in found.items()).encode()
+        repository.git.run("update-ref", "--no-deref", "--stdin", input=words, mutates=True)
+
+
 def require_kept(repository: Repository, refs: Mapping[str, ObjectId], *, exported: Path | None) -> None:
     """Makes sure that removing `refs` loses no work: a bundle holds them, or it is merged.
 

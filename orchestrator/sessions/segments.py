@@ -1,7 +1,7 @@
-"""What is saved of a run each time: its record, the events since the last time, new papers; one commit each.
+"""What is saved of a run each time, as one commit: its record, the events since the last time, new papers.
 
-The commits of a run form a chain at `refs/orchestrator/sessions/<session>/<run>`. The first parent is the save
-before; the others are the run's checkpoint, result and base, so that whoever has the commit has all of it.
+The commits of a run form a chain at `refs/orchestrator/sessions/<session>/<run>`. The first parent is the
+save before; the others are the run's checkpoint, result and base: whoever has the commit has all of it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.model.json import JsonObject
 from orchestrator.paths import names
 from orchestrator.repo.borrowing import AUTHOR
+from orchestrator.repo.git import Git
 from orchestrator.repo.repository import Repository
 
 SCHEMA_VERSION = 1
@@ -36,9 +37,10 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Manifest(BaseModel):
     """What `manifest.json` of a save says; read back it is the word of a stranger.
 
-    `epoch` counts how often somebody took the run up; `holder` is the clone that did, `rests` that it let go.
-    `events_through` is the number of the last event saved so far, `saved_bytes` what all saves hold together.
-    `files` are papers new in this save: path below `artifacts/` → hash of the content, kept at `files/<hash>`.
+    `epoch` counts how often somebody took the run up; `holder` is the clone that did, `rests` says that it
+    let go. `events_through` is the number of the last event that the holder has saved, `saved_bytes` what all
+    saves hold together. `files` are papers new in this save: path below `artifacts/` → hash of the content,
+    under which `files/` holds it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -165,17 +167,17 @@ def _event(event: Event) -> JsonObject:
     }
 
 
-def read_save(repository: Repository, commit: ObjectId, *, session: str, run_id: RunId) -> Save:
+def read_save(git: Git, commit: ObjectId, *, session: str, run_id: RunId) -> Save:
     """Returns a save, checked by itself: it belongs to that run, and its commit holds what it names.
 
     Raises:
         Refused: `save-invalid`, or `save-newer`: a later version wrote it.
     """
-    data = read_part(repository, commit, MANIFEST, most_bytes=MAX_SMALL_BYTES)
+    data = read_part(git, commit, MANIFEST, most_bytes=MAX_SMALL_BYTES)
     manifest = parse_manifest(data)
     if (manifest.session, manifest.run_id) != (session, run_id):
         raise invalid(run_id, "it belongs to another run")
-    parents = repository.git.text("rev-parse", f"{commit}^@").split()
+    parents = git.text("rev-parse", f"{commit}^@").split()
     named = [oid for oid in (manifest.checkpoint, manifest.result, manifest.base) if oid]
     if any(oid not in parents for oid in named):
         raise invalid(run_id, "it names commits that it does not hold")
@@ -198,27 +200,27 @@ def parse_manifest(data: bytes) -> Manifest:
         raise invalid("a run", str(error).splitlines()[0]) from error
 
 
-def read_part(repository: Repository, commit: ObjectId, name: str, *, most_bytes: int) -> bytes:
+def read_part(git: Git, commit: ObjectId, name: str, *, most_bytes: int) -> bytes:
     """Returns one file of a save.
 
     Raises:
         Refused: `save-invalid`, it is missing or larger than `most_bytes`.
     """
-    sized = repository.git.run("cat-file", "-s", f"{commit}:{name}", ok=(0, 128))
+    sized = git.run("cat-file", "-s", f"{commit}:{name}", ok=(0, 128))
     if sized.status != 0:
         raise invalid("a run", f"it holds no {name}")
     if int(sized.stdout) > most_bytes:
         raise invalid("a run", f"its {name} has {int(sized.stdout):,} bytes; {most_bytes:,} are allowed")
-    return repository.git.run("cat-file", "blob", f"{commit}:{name}").stdout
+    return git.run("cat-file", "blob", f"{commit}:{name}").stdout
 
 
-def chain(repository: Repository, tip: ObjectId) -> tuple[ObjectId, ...]:
+def chain(git: Git, tip: ObjectId) -> tuple[ObjectId, ...]:
     """Returns the commits of a chain of saves, oldest first; the chain ends where a commit is no save.
 
     Raises:
         Refused: `save-invalid`, saves are missing in it.
     """
-    items = repository.git.zsplit("log", "-z", "--first-parent", "--format=%H%n%B", tip, "--")
+    items = git.zsplit("log", "-z", "--first-parent", "--format=%H%n%B", tip, "--")
     found: list[ObjectId] = []
     for item in items:
         commit, _, message = item.decode("utf-8", "replace").partition("\n")

@@ -1,0 +1,97 @@
+"""Looks for runs that were saved at a remote, and brings them back into this clone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.invocation import Invocation
+from orchestrator.errors import OrchestratorError, Refused
+
+if TYPE_CHECKING:
+    from orchestrator.model.ids import RunId
+    from orchestrator.paths import OrchestratorPaths
+    from orchestrator.sessions.restore import Restored, Target
+
+
+def bring_back_missing(call: Invocation, run_id: RunId | None) -> None:
+    """Brings back what `resume` asks for where this clone does not know it; says what was done.
+
+    Nothing happens where the state here knows the run, or any run where none is named, or where no remote
+    has any.
+    """
+    from orchestrator.paths import OrchestratorPaths
+
+    located = call.locate()
+    paths = OrchestratorPaths(Path(located.home))
+    if _is_known_here(paths, run_id):
+        return
+    try:
+        restored = restore_from_remote(call, run_id=run_id)
+    except OrchestratorError as error:
+        if error.code not in ("remote-unknown", "remote-not-agreed", "remote-unreachable"):
+            raise
+        if error.code != "remote-unknown":
+            call.screen.note(f"note: nothing could be looked for elsewhere: {error.message}")
+        return
+    tell(call, restored)
+
+
+def restore_from_remote(
+    call: Invocation, *, session: str | None = None, run_id: RunId | None = None
+) -> Restored:
+    """Brings back a session, a run, or the session that was saved last.
+
+    Raises:
+        Refused: `remote-unknown`, `remote-not-agreed`.
+        Failed: `remote-unreachable`.
+    """
+    from orchestrator.cli.config import load_configuration
+    from orchestrator.repo.remote import Remote
+    from orchestrator.sessions.place import place_to_fetch, user_consents
+    from orchestrator.sessions.restore import bring_back, fetch_saved
+
+    where = target(call)
+    place = place_to_fetch(where.repository, load_configuration(call).config.session, user_consents())
+    remote = Remote(where.repository, place.url, name=place.name)
+    found, problems = fetch_saved(where, remote, session=session, run_id=run_id)
+    restored = bring_back(where, found)
+    restored.problems += problems
+    return restored
+
+
+def target(call: Invocation) -> Target:
+    """Returns the repository that runs are brought back to; nothing of it is trusted."""
+    from orchestrator.paths import OrchestratorPaths
+    from orchestrator.redaction.redactor import Redactor
+    from orchestrator.repo.repository import Repository
+    from orchestrator.sessions.restore import Target
+
+    located = call.locate()
+    repository = Repository(located, trusted=False)
+    return Target(located, OrchestratorPaths(Path(located.home)), repository, Redactor())
+
+
+def tell(call: Invocation, restored: Restored) -> None:
+    """Says what came back, and what could not be used."""
+    for run_id, status in restored.runs.items():
+        call.screen.note(f"restored run {run_id} ({status}) of session {restored.session}")
+    for problem in restored.problems:
+        call.screen.warn(problem)
+
+
+def _is_known_here(paths: OrchestratorPaths, run_id: RunId | None) -> bool:
+    from orchestrator.state.layout import Ownership, read_ownership
+    from orchestrator.state.manager import StateManager
+
+    ownership = read_ownership(os.fspath(paths.orchestrator_dir))
+    if ownership in (Ownership.ABSENT, Ownership.CLONE) or not os.path.lexists(paths.state_file):
+        return False
+    try:
+        with StateManager.open_read_only(paths) as state:
+            return bool(state.list_runs(limit=1)) if run_id is None else bool(state.get_run(run_id))
+    except Refused as refusal:
+        return refusal.code not in ("unknown-run", "state-missing")
+    except OrchestratorError:
+        return True  # whoever opens it next says what is wrong with it

@@ -1,0 +1,43 @@
+"""`init --push-state`: the user's word that state is pushed to one exact address, and a first small push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.cli.invocation import Invocation
+from orchestrator.errors import Refused
+from orchestrator.model.json import Json
+
+
+def agree(call: Invocation, *, wanted: bool) -> dict[str, Json]:
+    """Records or takes back the consent for the remote's address, and tries whether it takes state.
+
+    Raises:
+        Refused: `remote-unknown`, or `consent-store-unsafe`.
+        Failed: `remote-unreachable`, or `push-refused`: the consent stands, so that a run tries again.
+    """
+    from orchestrator.cli.config import load_configuration
+    from orchestrator.paths import OrchestratorPaths
+    from orchestrator.repo.remote import Remote
+    from orchestrator.repo.repository import Repository
+    from orchestrator.sessions.place import place_to_push, user_consents
+    from orchestrator.sessions.probing import probe_transport
+
+    located = call.locate()
+    repository = Repository(located, trusted=False)
+    session = load_configuration(call).config.session
+    place, store = place_to_push(repository, session), user_consents()
+    if not wanted:
+        store.withdraw(place.url)
+        call.screen.out(f"State is no longer pushed to {place.shown}.")
+        return {"remote": place.shown, "agreed": False, "transport": None}
+    store.give(place.url)
+    call.screen.out(f"State of runs is pushed to {place.shown} from now on.")
+    remote = Remote(repository, place.url, name=place.name)
+    try:
+        found = probe_transport(remote, OrchestratorPaths(Path(located.home)), session.transports)
+    except Refused as refusal:
+        call.screen.warn(f"{refusal.message} {refusal.hint}")
+        return {"remote": place.shown, "agreed": True, "transport": None}
+    call.screen.note(f"It takes {'refs of our own' if found == 'ref' else 'branches orchestrator/state/…'}.")
+    return {"remote": place.shown, "agreed": True, "transport": found}

@@ -1,0 +1,269 @@
+"""Brings runs back that were saved elsewhere, into a clone that may never have seen `.orchestrator/` before.
+
+Everything is put where it is missing, and the ref that says what our state comes from is moved last: a kill
+at any point leaves something that the next call completes. What comes back is not trusted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.config.json_schema import packaged
+from orchestrator.discovery import Located
+from orchestrator.errors import Refused
+from orchestrator.fs.disk import Disk
+from orchestrator.fs.lock import DirectoryLock
+from orchestrator.model.ids import ObjectId, RunId
+from orchestrator.model.json import Json, JsonObject
+from orchestrator.model.run import ExecutionStatus, RunProgress
+from orchestrator.paths import OrchestratorPaths, is_session_id, names
+from orchestrator.redaction.redactor import Redactor
+from orchestrator.repo import results
+from orchestrator.repo.checkpoint import Checkpoints
+from orchestrator.repo.remote import Remote
+from orchestrator.repo.removal import DISCARDED_REFS, forget_incoming
+from orchestrator.repo.repository import Repository
+from orchestrator.repo.settle import is_ancestor
+from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.sessions.lease import parse_remote_name
+from orchestrator.sessions.saved import Saved, read_saved
+from orchestrator.sessions.segments import chain_ref
+from orchestrator.state.layout import rebuild_layout
+from orchestrator.state.manager import StateManager
+
+FETCH_S = 900.0
+"""How long fetching may take; looking what there is takes `lease.LOOK_S` at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where runs are brought back to."""
+
+    located: Located
+    paths: OrchestratorPaths
+    repository: Repository
+    redactor: Redactor
+
+
+@dataclass(slots=True)
+class Restored:
+    """What came back: run ids by how they stand, and a sentence for everything that could not be used."""
+
+    session: str
+    runs: dict[RunId, str] = field(default_factory=dict)
+    behind: list[RunId] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Json]:
+        """Returns it as a JSON object."""
+        return {
+            "session": self.session,
+            "runs": [{"id": run_id, "status": status} for run_id, status in self.runs.items()],
+            "problems": list(self.problems),
+        }
+
+
+def fetch_saved(
+    target: Target, remote: Remote, *, session: str | None = None, run_id: RunId | None = None
+) -> tuple[list[Saved], list[str]]:
+    """Returns what the remote holds of a session, of a run, or of the session that was saved last.
+
+    The second part says what is there and cannot be used.
+
+    Raises:
+        Failed: `remote-unreachable`.
+    """
+    wanted = _wanted(remote.tips(names.SESSION_REFS, names.STATE_BRANCHES), session, run_id)
+    found: list[Saved] = []
+    problems: list[str] = []
+    git = target.repository.git
+    into = {name: f"{names.INCOMING_REFS}{session}/{run}" for name, (session, run) in wanted.items()}
+    if into:
+        remote.fetch_all(into, timeout_s=FETCH_S)
+    for name, (of_session, run) in wanted.items():
+        tip = target.repository.read_ref(into[name])
+        try:
+            if tip is not None:
+                found.append(read_saved(git, tip, session=of_session, run_id=run))
+        except Refused as refusal:
+            problems.append(f"{name}: {refusal.message}")
+    return (found if run_id or session else _newest_session(found)), problems
+
+
+def _wanted(
+    tips: Mapping[str, ObjectId], session: str | None, run_id: RunId | None
+) -> dict[str, tuple[str, str]]:
+    wanted: dict[str, tuple[str, str]] = {}
+    for name in sorted(tips):
+        parsed = parse_remote_name(name)
+        if parsed is None or not is_session_id(parsed[0]) or "/" in parsed[1]:
+            continue
+        if session in (None, parsed[0]) and run_id in (None, parsed[1]):
+            wanted[name] = parsed[:2]
+    return wanted
+
+
+def _newest_session(found: list[Saved]) -> list[Saved]:
+    newest = max(found, key=lambda saved: saved.manifest.at, default=None)
+    return [saved for saved in found if newest and saved.manifest.session == newest.manifest.session]
+
+
+def bring_back(target: Target, found: list[Saved]) -> Restored:
+    """Puts runs of one session back where this clone does not know them, and says how they stand.
+
+    Raises:
+        Locked: another command just changes the repository.
+        Refused: `.orchestrator/` is not ours to touch; nothing was changed.
+        DiskFailed: what was put back so far stays; the same call goes on.
+    """
+    done = Restored(found[0].manifest.session if found else "")
+    if not found:
+        return done
+    lock = DirectoryLock(
+        target.located.common_dir,
+        record=target.paths.locks_dir / "repository.lock",
+        what="this repository",
+        command="orchestrator sessions restore",
+    )
+    with lock:
+        _make_layout(target, found)
+        with StateManager.open(target.paths, create=True, redactor=target.redactor) as state:
+            for saved in found:
+                try:
+                    _bring_back(target, state, saved, done)
+                except Refused as refusal:
+                    done.problems.append(f"{saved.run_id}: {refusal.message}")
+        forget_incoming(target.repository)
+    return done
+
+
+def _make_layout(target: Target, found: list[Saved]) -> None:
+    newest = max(found, key=lambda saved: saved.manifest.at)
+    rebuild_layout(
+        target.paths, Disk(), repo_id=newest.manifest.repo_id, workflow_yaml=_workflow(target, newest)
+    )
+    schema = target.paths.orchestrator_dir / names.SCHEMA
+    if not os.path.lexists(schema):
+        Disk().write(schema, packaged(), mode=0o644)
+
+
+def _workflow(target: Target, newest: Saved) -> bytes | None:
+    """Returns the bytes of workflow.yaml as the newest run recorded them, None where one is read already."""
+    located = target.located
+    configs = ((names.DIRECTORY, names.CONFIG), (names.CONFIG,))
+    present = (Path(place, *parts) for place in (located.home, located.checkout) for parts in configs)
+    if any(os.path.lexists(path) for path in present):
+        return None
+    text = _inside(newest.document, "run", "metadata").get("workflow_yaml")
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else None
+
+
+def _inside(document: JsonObject, *keys: str) -> JsonObject:
+    for key in keys:
+        inner = document.get(key)
+        document = inner if isinstance(inner, Mapping) else {}
+    return document
+
+
+def _bring_back(target: Target, state: StateManager, saved: Saved, done: Restored) -> None:
+    ref = chain_ref(saved.manifest.session, saved.run_id)
+    local = target.repository.read_ref(ref)
+    if _is_known(state, saved.run_id):
+        if local is None or not is_ancestor(target.repository, saved.tip, local):
+            done.behind.append(saved.run_id)
+        return
+    _put_refs(target.repository, saved)
+    _put_papers(target, saved)
+    state.recover_run(_here(target, saved), past=saved.past)
+    run = state.get_run(saved.run_id)
+    done.runs[run.id] = str(run.status)
+    _put_branch(target.repository, saved.run_id, run.metadata.progress)
+    _checkpoints(target).restore_manifest(run.id)
+    target.repository.update_ref(ref, saved.tip, local)
+
+
+def _is_known(state: StateManager, run_id: RunId) -> bool:
+    try:
+        state.get_run(run_id)
+    except Refused:
+        return False
+    return True
+
+
+def _put_refs(repository: Repository, saved: Saved) -> None:
+    """Lets our refs stand where the run stood; its save holds every one of these commits."""
+    said = saved.manifest
+    for prefix, oid in (
+        (names.BASE_REFS, said.base),
+        (names.RESULT_REFS, said.result),
+        (names.RUN_REFS, said.checkpoint),
+    ):
+        name = prefix + saved.run_id
+        found = repository.read_ref(name)
+        if oid is not None and found != oid:
+            repository.update_ref(name, ObjectId(oid), found)
+
+
+def _put_papers(target: Target, saved: Saved) -> None:
+    disk = Disk()
+    for path in saved.papers:
+        place = target.paths.artifacts_dir / path
+        if not os.path.lexists(place):
+            data = saved.paper(target.repository.git, path)
+            disk.make_dir(place.parent)
+            disk.write(place, data)
+
+
+def _here(target: Target, saved: Saved) -> JsonObject:
+    """Returns the record of a run as it is in this clone: called from this checkout, and what ran is broken off.
+
+    The attempt that was worked on ends as interrupted, so that the next one is told what it continues.
+    """
+    run = dict(_inside(saved.document, "run"))
+    metadata = dict(_inside(saved.document, "run", "metadata"))
+    origin = _inside(saved.document, "run", "metadata", "origin")
+    metadata["origin"] = {**origin, "checkout": target.located.checkout}
+    executions = saved.document.get("executions")
+    listed = executions if isinstance(executions, Sequence) and not isinstance(executions, str) else ()
+    return {
+        **saved.document,
+        "run": {**run, "metadata": metadata},
+        "executions": [_broken_off(target, saved, each) for each in listed],
+    }
+
+
+def _broken_off(target: Target, saved: Saved, execution: Json) -> Json:
+    if not isinstance(execution, Mapping) or execution.get("status") != ExecutionStatus.RUNNING:
+        return execution
+    progress, kept = _inside(execution, "progress"), saved.manifest.checkpoint
+    if progress.get("process") is None or kept is None:
+        return execution
+    tree = target.repository.git.text("rev-parse", "--verify", f"{kept}:tree")
+    return {
+        **execution,
+        "status": str(ExecutionStatus.INTERRUPTED),
+        "error": "its machine went away",
+        "completed_at": saved.manifest.at.isoformat(),
+        "progress": {**progress, "process": None, "checkpoint": kept, "tree": tree},
+    }
+
+
+def _put_branch(repository: Repository, run_id: RunId, progress: RunProgress) -> None:
+    """Publishes a result again that was published, unless it was merged or discarded."""
+    branch, result = results.branch_ref(run_id), progress.result
+    if progress.branch != branch or result is None or progress.merged:
+        return
+    kept = repository.read_ref(results.result_ref(run_id))
+    is_gone = repository.read_ref(DISCARDED_REFS + run_id) is not None
+    if is_gone or kept is None or repository.read_ref(branch) is not None:
+        return
+    if is_ancestor(repository, result, kept):
+        results.publish_branch(repository, run_id, result, None)
+
+
+def _checkpoints(target: Target) -> Checkpoints:
+    trees = IsolatedTrees(target.repository, target.paths.worktrees_dir)
+    return Checkpoints(target.repository, target.paths, trees, target.redactor)

@@ -1,0 +1,136 @@
+"""Reads back what was saved of a run: the whole chain, checked before anything of it is used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from orchestrator.model.event import EventKind, PastEvent
+from orchestrator.model.ids import ObjectId, RunId, parse_run_id
+from orchestrator.model.json import JsonObject
+from orchestrator.repo.git import Git
+from orchestrator.sessions import segments
+from orchestrator.sessions.segments import MAX_PART_BYTES, Manifest, invalid
+
+_KINDS = frozenset(str(kind) for kind in EventKind)
+MAX_TOTAL_BYTES = 512 << 20
+"""All events and papers of one run together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A run as it was saved elsewhere; checked in form, but nobody vouches for what it says.
+
+    `papers` tells in which commit of the chain each paper is, by its path below `artifacts/`.
+    """
+
+    tip: ObjectId
+    manifest: Manifest
+    document: JsonObject
+    past: tuple[PastEvent, ...]
+    papers: Mapping[str, tuple[ObjectId, str]]
+
+    @property
+    def run_id(self) -> RunId:
+        """Returns the id of the run."""
+        return RunId(self.manifest.run_id)
+
+    @property
+    def status(self) -> str:
+        """Returns where the run stood, in the words of its record."""
+        run = self.document.get("run")
+        status = run.get("status") if isinstance(run, Mapping) else None
+        return status if isinstance(status, str) else ""
+
+    def paper(self, git: Git, path: str) -> bytes:
+        """Returns the content of one paper.
+
+        Raises:
+            Refused: `save-invalid`, it is not what the manifest says.
+        """
+        commit, digest = self.papers[path]
+        data = segments.read_part(git, commit, f"{segments.FILES}/{digest}", most_bytes=MAX_PART_BYTES)
+        if segments.digest_of(data) != digest:
+            raise invalid(self.manifest.run_id, f"{path} is not what was saved")
+        return data
+
+
+def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
+    """Returns what the chain that ends in `tip` holds of a run.
+
+    Raises:
+        Refused: `save-invalid`, `save-newer`, `run-id-invalid`.
+    """
+    name = parse_run_id(run_id)
+    newest = segments.read_save(git, tip, session=session, run_id=name)
+    document = _object(segments.read_part(git, tip, segments.RUN, most_bytes=MAX_PART_BYTES), run_id)
+    run = document.get("run")
+    if not isinstance(run, Mapping) or run.get("id") != run_id:
+        raise invalid(run_id, "its record is that of another run")
+    past: list[PastEvent] = []
+    papers: dict[str, tuple[ObjectId, str]] = {}
+    total = 0
+    for commit in segments.chain(git, tip):
+        manifest = segments.parse_manifest(
+            segments.read_part(git, commit, segments.MANIFEST, most_bytes=segments.MAX_SMALL_BYTES)
+        )
+        data = segments.read_part(git, commit, segments.EVENTS, most_bytes=MAX_PART_BYTES)
+        total += len(data)
+        if total > MAX_TOTAL_BYTES:
+            raise invalid(run_id, f"it has more than {MAX_TOTAL_BYTES:,} bytes of events")
+        past += parse_events(data, run_id)
+        for path, digest in manifest.files.items():
+            papers[checked_path(path, run_id)] = (commit, digest)
+    return Saved(tip, newest.manifest, document, tuple(past), papers)
+
+
+def parse_events(data: bytes, run_id: str) -> Iterator[PastEvent]:
+    """Yields the events of one save.
+
+    Raises:
+        Refused: `save-invalid`, or `save-newer` for a kind of event that a later version wrote.
+    """
+    for line in data.splitlines():
+        found = _object(line, run_id)
+        at, kind, said = found.get("at"), found.get("kind"), found.get("data")
+        if not isinstance(at, str) or not isinstance(kind, str) or not isinstance(said, Mapping):
+            raise invalid(run_id, "one of its events is none")
+        if kind not in _KINDS:
+            raise segments.newer()
+        yield PastEvent(_time(at, run_id), EventKind(kind), said)
+
+
+def checked_path(path: str, run_id: str) -> str:
+    """Returns a path below `artifacts/` that stays in the directory of its run.
+
+    Raises:
+        Refused: `save-invalid`, it would lead elsewhere.
+    """
+    parts = PurePosixPath(path).parts
+    plain = "/".join(parts) == path and not set(path) & set("\0\\:") and len(path) <= 400
+    if not plain or len(parts) < 2 or parts[0] != run_id or ".." in parts:
+        raise invalid(run_id, f"it names a file {path[:100]!r}, which would lead out of its place")
+    return path
+
+
+def _object(data: bytes, run_id: str) -> JsonObject:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise invalid(run_id, "a part of it is no JSON") from error
+    if not isinstance(found, dict):
+        raise invalid(run_id, "a part of it is no JSON object")
+    return found
+
+
+def _time(text: str, run_id: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise invalid(run_id, "an event has no time") from error
+    if at.tzinfo is None:
+        raise invalid(run_id, "an event has no time zone")
+    return at
