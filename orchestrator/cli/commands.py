@@ -23,6 +23,8 @@ COMMANDS = {
     "resolve": "Answer something that needed a person.",
     "verify": "Run the checks on the working tree as it is.",
     "migrate": "Take over what earlier orchestrators left; show it first, take it back later.",
+    "sessions": "Bring back runs of machines that are gone.",
+    "bundle": "Take a run along as one file, and bring it back elsewhere.",
     "doctor": "Look for problems and say how to fix each.",
     "config": "Show, check and explain the configuration.",
     "agents": "List agents, their versions and health.",
@@ -30,11 +32,11 @@ COMMANDS = {
 }
 """In the order in which `--help` shows them."""
 
-GROUPS = frozenset({"config", "agents"})
+GROUPS = frozenset({"config", "agents", "sessions", "bundle"})
 """Commands that have commands of their own."""
 
 LATER = frozenset(
-    {"plan", "migrate", "secrets", "sessions", "prune", "bundle", "approvals", "approve", "reject", "index"}
+    {"plan", "migrate", "secrets", "prune", "approvals", "approve", "reject", "index"}
     | {"search", "why", "compare", "chat", "serve", "worker", "mcp"}
 )
 """Commands of versions to come: refused as such, never taken for a misspelling."""

@@ -37,6 +37,8 @@ Commands:
   verify         Run the checks on the working tree as it is.
   migrate        Take over what earlier orchestrators left; show it first, take
                  it back later.
+  sessions       Bring back runs of machines that are gone.
+  bundle         Take a run along as one file, and bring it back elsewhere.
   doctor         Look for problems and say how to fix each.
   config         Show, check and explain the configuration.
   agents         List agents, their versions and health.
@@ -59,9 +61,11 @@ Options of every command, before or after its name:
   Create .orchestrator/ here and write a workflow.yaml to start from.
 
 Options:
-  --dry-run  Show what would be made; change nothing.
-  --private  Keep all of it out of git.
-  --trust    Trust the commands of the configuration.
+  --dry-run                       Show what would be made; change nothing.
+  --private                       Keep all of it out of git.
+  --trust                         Trust the commands of the configuration.
+  --push-state / --no-push-state  Agree that state of runs is pushed to the
+                                  remote, or take that back.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -479,6 +483,83 @@ Options:
   --plan-out FILE     Write the plan into this file; change nothing else.
   --tracked           Move files that git tracks too, in its index.
   --force             With --rollback: keep what changed since in quarantine.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions': r'''Usage: orchestrator sessions [OPTIONS] [ID]
+
+  Bring back what was saved of a session at the remote, and take over runs that
+  went on elsewhere.
+
+Arguments:
+  ID <str>  Id of the session; the newest one without.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'bundle': r'''Usage: orchestrator bundle [OPTIONS] COMMAND [ARGS]...
+
+  Take a run along as one file, and bring it back elsewhere.
+
+Commands:
+  export  Write a run into one file: its history, state and transcripts,...
+  import  Bring back the run in a file; every byte of it is checked before...
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'bundle export': r'''Usage: orchestrator bundle export [OPTIONS] RUN FILE
+
+  Write a run into one file: its history, state and transcripts, with the hash
+  of each.
+
+Arguments:
+  RUN <str>   Id of the run.  [required]
+  FILE <str>  The file.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'bundle import': r'''Usage: orchestrator bundle import [OPTIONS] FILE
+
+  Bring back the run in a file; every byte of it is checked before anything is
+  changed.
+
+Arguments:
+  FILE <str>  The file.  [required]
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

@@ -11,6 +11,7 @@ import typer
 from orchestrator.cli.invocation import Invocation, invocation
 from orchestrator.cli.lookups import MaybeRunArgument, find_run
 from orchestrator.cli.screen import Styled
+from orchestrator.cli.trusting import require_vouched
 from orchestrator.errors import Refused
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def resume(
         bring_back_missing(call, parse_run_id(run) if run is not None else None)
     with open_trusted(call, trust_now=trust) as workspace:
         if due:
-            return _resume_due(call, workspace, watch=watch)
+            return _resume_due(call, workspace, watch=watch, trust_now=trust)
         chosen = find_run(workspace, run) if run is not None else _only_one(call, workspace)
         if chosen is None:
             return 0
-        return _resume(call, workspace, chosen, wait=wait)
+        return _resume(call, workspace, chosen, wait=wait, trust_now=trust)
 
 
 def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
@@ -78,7 +79,7 @@ def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
     return found[0]
 
 
-def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> int:
+def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool, trust_now: bool) -> int:
     from orchestrator.cli.working import work_and_show
     from orchestrator.engine.local import prepare_resume, resumption
     from orchestrator.model.run import RunStatus
@@ -89,6 +90,8 @@ def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> 
             call.screen.json({"resumed": [], "run_id": run.id, "status": run.status})
         return 0
     _require_resumable(workspace, run)
+    if not trust_now:
+        require_vouched(call, workspace, run)
     plan = resumption(workspace.context, run)
     call.screen.note(f"resume {run.id}: {plan.reason}")
     for name, sentences in (("skipped", plan.skipped), ("repeated", plan.repeated)):
@@ -131,7 +134,7 @@ def _require_resumable(workspace: Workspace, run: Run) -> None:
         raise Locked(what=f"run {run.id}", holder=holder.describe())
 
 
-def _resume_due(call: Invocation, workspace: Workspace, *, watch: bool) -> int:
+def _resume_due(call: Invocation, workspace: Workspace, *, watch: bool, trust_now: bool) -> int:
     """Resumes every run whose time has come and returns the worst status of them; with `watch`, for ever."""
     from orchestrator.engine.local import due
 
@@ -141,7 +144,7 @@ def _resume_due(call: Invocation, workspace: Workspace, *, watch: bool) -> int:
     while True:
         ripe = due(workspace.context, datetime.now(UTC))
         for run in ripe:
-            worst = max(worst, _resume(call, workspace, run, wait=False))
+            worst = max(worst, _resume(call, workspace, run, wait=False, trust_now=trust_now))
         if not watch:
             if not ripe:
                 _say_nothing_is_due(call)

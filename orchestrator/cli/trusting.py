@@ -11,6 +11,7 @@ from orchestrator.cli.screen import Screen
 from orchestrator.model.json import Json
 
 if TYPE_CHECKING:
+    from orchestrator.model.run import Run
     from orchestrator.workspace import TrustView, Workspace
 
 
@@ -79,3 +80,31 @@ def show_commands(screen: Screen, view: TrustView, *, result: bool = False) -> N
         lines = tuple(describe(command) for command in view.commands)
     for line in lines or ("(nothing)",):
         say("  ", line)
+
+
+def require_vouched(call: Invocation, workspace: Workspace, run: Run) -> None:
+    """Makes sure that the user has approved what a run from elsewhere would run; asks where that is possible.
+
+    Raises:
+        NotTrusted: nobody has approved it.
+    """
+    from orchestrator.config.trust import describe
+    from orchestrator.engine.vouching import unvouched, vouching_key
+    from orchestrator.errors import NotTrusted
+
+    would_run = unvouched(workspace.context, run, workspace.loaded.config)
+    key, store = vouching_key(workspace.context, run), workspace.trust.store
+    if not would_run or store.is_trusted(key):
+        return
+    lines = tuple(describe(each) for each in would_run)
+    if call.may_ask:
+        call.screen.error(f"Run {run.id} came from elsewhere and would run:")
+        for line in lines:
+            call.screen.error("  ", line)
+        if call.confirm("Trust this run to run these commands?", otherwise=""):
+            store.approve(key, would_run)
+            return
+    error = NotTrusted(lines)
+    error.message = f"Run {run.id} came from elsewhere and would run commands that you have not approved."
+    error.hint = f"Look at them above; run them with: orchestrator resume {run.id} --trust"
+    raise error

@@ -20,6 +20,7 @@ class PersistReason(StrEnum):
     PHASE_ENDED = "phase ended"
     INTEGRATES = "about to integrate"
     RESTS = "rests"
+    EXPORTED = "exported"
     STOPS = "stopped"
     TIMER = "in between"
 

@@ -218,7 +218,7 @@ def _put_papers(target: Target, saved: Saved) -> None:
 
 
 def _here(target: Target, saved: Saved) -> JsonObject:
-    """Returns the record of a run as it is in this clone: called from this checkout, and what ran is broken off.
+    """Returns the record of a run as it is in this clone: called from this checkout, what ran broken off.
 
     The attempt that was worked on ends as interrupted, so that the next one is told what it continues.
     """
