@@ -183,13 +183,13 @@ class Locked(OrchestratorError):
 class TakenOver(Locked):
     """A run goes on on another machine, described by `holder`; `kept` names the ref of what was done here."""
 
-    def __init__(self, *, run_id: str, holder: str, kept: str = "") -> None:
+    def __init__(self, *, run_id: str, session: str, holder: str, kept: str = "") -> None:
         super().__init__(what=f"Run {run_id}", holder=holder)
         since = f" What was done here is kept as {kept}." if kept else " Nothing was done here."
         self.message = f"Run {run_id} goes on elsewhere: {holder} took it up.{since}"
         self.args = (self.message,)
         self.code = "session-taken-over"
-        self.hint = f"Look at both: git log --all -- ; take over what is there: orchestrator resume {run_id}"
+        self.hint = f"Take over what it reached; nothing is lost: orchestrator sessions restore {session}"
         self.kept = kept
 
 

@@ -45,12 +45,8 @@ def import_(ctx: typer.Context, file: FileArgument) -> int:
     restored = import_bundle(target(call), Path(call.directory, file))
     if restored.problems:
         raise Refused(restored.problems[0], code="bundle-invalid", hint="Export the run again where it is.")
-    if restored.behind:
-        raise Refused(
-            f"Run {restored.behind[0]} is here already, and went on otherwise than in {file}.",
-            code="run-exists",
-            hint=f"Look at it: orchestrator status {restored.behind[0]}; or import into another clone",
-        )
+    for name in restored.kept:
+        call.screen.warn(f"What was done here, and is not part of that, is kept as {name}")
     if call.screen.as_json:
         call.screen.json(restored.as_json())
     for run_id, status in restored.runs.items():

@@ -12,7 +12,8 @@ from orchestrator.errors import OrchestratorError, Refused
 if TYPE_CHECKING:
     from orchestrator.model.ids import RunId
     from orchestrator.paths import OrchestratorPaths
-    from orchestrator.sessions.restore import Restored, Target
+    from orchestrator.sessions.giving_way import Target
+    from orchestrator.sessions.restore import Restored
 
 
 def bring_back_missing(call: Invocation, run_id: RunId | None) -> None:
@@ -66,7 +67,7 @@ def target(call: Invocation) -> Target:
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.redaction.redactor import Redactor
     from orchestrator.repo.repository import Repository
-    from orchestrator.sessions.restore import Target
+    from orchestrator.sessions.giving_way import Target
 
     located = call.locate()
     repository = Repository(located, trusted=False)
@@ -77,6 +78,8 @@ def tell(call: Invocation, restored: Restored) -> None:
     """Says what came back, and what could not be used."""
     for run_id, status in restored.runs.items():
         call.screen.note(f"restored run {run_id} ({status}) of session {restored.session}")
+    for name in restored.kept:
+        call.screen.warn(f"What was done here, and is not part of that, is kept as {name}")
     for problem in restored.problems:
         call.screen.warn(problem)
 

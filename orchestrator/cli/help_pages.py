@@ -495,7 +495,25 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'sessions': r'''Usage: orchestrator sessions [OPTIONS] [ID]
+    'sessions': r'''Usage: orchestrator sessions [OPTIONS] COMMAND [ARGS]...
+
+  Bring back runs of machines that are gone.
+
+Commands:
+  restore  Bring back what was saved of a session at the remote, and take...
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions restore': r'''Usage: orchestrator sessions restore [OPTIONS] [ID]
 
   Bring back what was saved of a session at the remote, and take over runs that
   went on elsewhere.

@@ -13,6 +13,11 @@ from orchestrator.cli.sessions_restore import bring_back
 app = new_application(cls=Group, add_help_option=False)
 
 
+@app.callback()
+def sessions() -> None:
+    """Bring back runs of machines that are gone."""
+
+
 @app.command("restore", cls=Command, add_help_option=False)
 def restore(
     ctx: typer.Context,

@@ -29,7 +29,7 @@ def bring_back(call: Invocation, session: str | None) -> int:
         )
     if call.screen.as_json:
         call.screen.json(restored.as_json())
-    if not restored.runs and not restored.behind:
+    if not restored.runs and not restored.problems:
         call.screen.out(f"Session {restored.session} is here already.")
     for run_id, status in restored.runs.items():
         call.screen.out(f"{run_id}  {status}")

@@ -12,22 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.config.json_schema import packaged
-from orchestrator.discovery import Located
 from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.lock import DirectoryLock
+from orchestrator.model.event import PastEvent
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.model.run import ExecutionStatus, RunProgress
-from orchestrator.paths import OrchestratorPaths, is_session_id, names
-from orchestrator.redaction.redactor import Redactor
+from orchestrator.paths import is_session_id, names
 from orchestrator.repo import results
-from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.remote import Remote
 from orchestrator.repo.removal import DISCARDED_REFS, forget_incoming
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.settle import is_ancestor
-from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.sessions.giving_way import Target, checkpoints_of, give_way
 from orchestrator.sessions.lease import parse_remote_name
 from orchestrator.sessions.saved import Saved, read_saved
 from orchestrator.sessions.segments import chain_ref
@@ -38,23 +36,16 @@ FETCH_S = 900.0
 """How long fetching may take; looking what there is takes `lease.LOOK_S` at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where runs are brought back to."""
-
-    located: Located
-    paths: OrchestratorPaths
-    repository: Repository
-    redactor: Redactor
-
-
 @dataclass(slots=True)
 class Restored:
-    """What came back: run ids by how they stand, and a sentence for everything that could not be used."""
+    """What came back: run ids by how they stand, and a sentence for everything that could not be used.
+
+    `kept` are the refs of what was here and gave way to what went on elsewhere.
+    """
 
     session: str
     runs: dict[RunId, str] = field(default_factory=dict)
-    behind: list[RunId] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Json]:
@@ -62,6 +53,7 @@ class Restored:
         return {
             "session": self.session,
             "runs": [{"id": run_id, "status": status} for run_id, status in self.runs.items()],
+            "kept": list(self.kept),
             "problems": list(self.problems),
         }
 
@@ -115,7 +107,7 @@ def bring_back(target: Target, found: list[Saved]) -> Restored:
     """Puts runs of one session back where this clone does not know them, and says how they stand.
 
     Raises:
-        Locked: another command just changes the repository.
+        Locked: another command just changes the repository, or a process here works on one of the runs.
         Refused: `.orchestrator/` is not ours to touch; nothing was changed.
         DiskFailed: what was put back so far stays; the same call goes on.
     """
@@ -171,18 +163,30 @@ def _inside(document: JsonObject, *keys: str) -> JsonObject:
 def _bring_back(target: Target, state: StateManager, saved: Saved, done: Restored) -> None:
     ref = chain_ref(saved.manifest.session, saved.run_id)
     local = target.repository.read_ref(ref)
-    if _is_known(state, saved.run_id):
-        if local is None or not is_ancestor(target.repository, saved.tip, local):
-            done.behind.append(saved.run_id)
+    past = saved.past
+    known = _is_known(state, saved.run_id)
+    if known and local is not None and is_ancestor(target.repository, saved.tip, local):
         return
+    if known:
+        kept = give_way(target, state, saved, local)
+        done.kept += [name for name in kept if name not in done.kept]
+        past = _newer(target.repository, saved, local)
     _put_refs(target.repository, saved)
     _put_papers(target, saved)
-    state.recover_run(_here(target, saved), past=saved.past)
+    state.recover_run(_here(target, saved), past=past, replaces=known)
     run = state.get_run(saved.run_id)
     done.runs[run.id] = str(run.status)
     _put_branch(target.repository, saved.run_id, run.metadata.progress)
-    _checkpoints(target).restore_manifest(run.id)
+    checkpoints_of(target).restore_manifest(run.id)
     target.repository.update_ref(ref, saved.tip, local)
+
+
+def _newer(repository: Repository, saved: Saved, local: ObjectId | None) -> tuple[PastEvent, ...]:
+    """Returns the events that happened elsewhere since our own state was saved."""
+    if local is None:
+        return saved.past
+    since = set(repository.git.lines("rev-list", "--first-parent", saved.tip, "--not", local))
+    return tuple(event for commit, events in saved.events if commit in since for event in events)
 
 
 def _is_known(state: StateManager, run_id: RunId) -> bool:
@@ -262,8 +266,3 @@ def _put_branch(repository: Repository, run_id: RunId, progress: RunProgress) ->
         return
     if is_ancestor(repository, result, kept):
         results.publish_branch(repository, run_id, result, None)
-
-
-def _checkpoints(target: Target) -> Checkpoints:
-    trees = IsolatedTrees(target.repository, target.paths.worktrees_dir)
-    return Checkpoints(target.repository, target.paths, trees, target.redactor)

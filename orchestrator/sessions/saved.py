@@ -24,19 +24,25 @@ MAX_TOTAL_BYTES = 512 << 20
 class Saved:
     """A run as it was saved elsewhere; checked in form, but nobody vouches for what it says.
 
-    `papers` tells in which commit of the chain each paper is, by its path below `artifacts/`.
+    `events` are those of each commit of the chain, oldest first; `papers` tells in which commit each paper
+    is, by its path below `artifacts/`.
     """
 
     tip: ObjectId
     manifest: Manifest
     document: JsonObject
-    past: tuple[PastEvent, ...]
+    events: tuple[tuple[ObjectId, tuple[PastEvent, ...]], ...]
     papers: Mapping[str, tuple[ObjectId, str]]
 
     @property
     def run_id(self) -> RunId:
         """Returns the id of the run."""
         return RunId(self.manifest.run_id)
+
+    @property
+    def past(self) -> tuple[PastEvent, ...]:
+        """Returns all events, oldest first."""
+        return tuple(event for _, events in self.events for event in events)
 
     @property
     def status(self) -> str:
@@ -70,7 +76,7 @@ def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
     run = document.get("run")
     if not isinstance(run, Mapping) or run.get("id") != run_id:
         raise invalid(run_id, "its record is that of another run")
-    past: list[PastEvent] = []
+    events: list[tuple[ObjectId, tuple[PastEvent, ...]]] = []
     papers: dict[str, tuple[ObjectId, str]] = {}
     total = 0
     for commit in segments.chain(git, tip):
@@ -81,10 +87,10 @@ def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
         total += len(data)
         if total > MAX_TOTAL_BYTES:
             raise invalid(run_id, f"it has more than {MAX_TOTAL_BYTES:,} bytes of events")
-        past += parse_events(data, run_id)
+        events.append((commit, tuple(parse_events(data, run_id))))
         for path, digest in manifest.files.items():
             papers[checked_path(path, run_id)] = (commit, digest)
-    return Saved(tip, newest.manifest, document, tuple(past), papers)
+    return Saved(tip, newest.manifest, document, tuple(events), papers)
 
 
 def parse_events(data: bytes, run_id: str) -> Iterator[PastEvent]:

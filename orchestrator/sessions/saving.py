@@ -110,7 +110,7 @@ class Saver:
             self.transport, self.tip = refs[name], found[name]
             if not lease.is_known(self.context.repository, found[name], local):
                 holder = lease.who_has(self.remote, name, self.wish.session, self.run_id)
-                raise TakenOver(run_id=self.run_id, holder=holder)
+                raise TakenOver(run_id=self.run_id, session=self.wish.session, holder=holder)
 
     def _tell_of_holder(self, said: Manifest) -> None:
         if said.holder != clone.this_clone(self.context.paths).id and not said.rests:
@@ -184,7 +184,7 @@ class Saver:
         name = self._name_at(self.transport)
         holder = lease.who_has(self.remote, name, self.wish.session, self.run_id)
         kept = "" if begins else lease.keep_fork(self.remote, save, self.transport)
-        return TakenOver(run_id=self.run_id, holder=holder, kept=kept)
+        return TakenOver(run_id=self.run_id, session=self.wish.session, holder=holder, kept=kept)
 
     def _refusal(self, said: str) -> str:
         return (

@@ -23,7 +23,8 @@ from orchestrator.repo import borrowing
 from orchestrator.repo.git import Git
 from orchestrator.repo.scratch import Scratch
 from orchestrator.sessions.bundle import GIT, MANIFEST, PAPERS, BundleManifest, Member
-from orchestrator.sessions.restore import Restored, Target, bring_back
+from orchestrator.sessions.giving_way import Target
+from orchestrator.sessions.restore import Restored, bring_back
 from orchestrator.sessions.saved import MAX_TOTAL_BYTES, Saved, checked_path, parse_events, read_saved
 from orchestrator.sessions.segments import (
     EVENTS,
@@ -37,7 +38,7 @@ from orchestrator.state.document import parsed
 
 MAX_GIT_BYTES = 8 << 30
 _FETCH = ("-q", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head")
-_HEAD = "refs/heads/checkpoint"
+_HEAD = "refs/heads/saved"
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
 

@@ -24,6 +24,7 @@ from orchestrator.model.run import (
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.redaction.redactor import Redactor
 from orchestrator.state import codec, damage, document, opening
+from orchestrator.state.bringing import Bringing
 from orchestrator.state.database import Database, Transaction
 from orchestrator.state.events import EventLog
 from orchestrator.state.executions import Executions
@@ -57,6 +58,16 @@ class StateManager:
         self._artifacts = Artifacts(database, self._events)
         self._interventions = Interventions(database, self._events, pen)
         self._operations = Operations(database, self._events)
+        self._bringing = Bringing(
+            database,
+            self._runs,
+            self._phases,
+            self._executions,
+            self._findings,
+            self._artifacts,
+            self._interventions,
+            self._operations,
+        )
 
     @classmethod
     def open(
@@ -468,8 +479,11 @@ class StateManager:
         *,
         kind: EventKind = EventKind.RUN_RECOVERED,
         past: Iterable[PastEvent] = (),
+        replaces: bool = False,
     ) -> bool:
         """Brings back a run from what `export_run_summary` gave; returns False when it is there already.
+
+        With `replaces` it takes the place of the one that is there, whose events and operations stay.
 
         The document is not trusted: it is checked as a whole, and the run comes back with `trusted` off.
         The events of `past` come before the one of `kind` that tells of the return.
@@ -480,20 +494,10 @@ class StateManager:
         found = document.parsed(summary)
         with self._database.transaction():
             if self._runs.is_known(found.run.id):
-                return False
-            self._runs.insert(found.run)
-            for phase in found.phases:
-                self._phases.insert(phase)
-            for execution in found.executions:
-                self._executions.insert(execution)
-            for finding in found.findings:
-                self._findings.insert(finding)
-            for intervention in found.interventions:
-                self._interventions.insert(intervention)
-            for record in found.operations:
-                self._operations.insert(document.operation(record))
-            for artifact in found.artifacts:
-                self._artifacts.insert(artifact)
+                if not replaces:
+                    return False
+                self._bringing.take_out(found)
+            self._bringing.insert(found)
             for event in past:
                 self._events.append(found.run.id, event.kind, event.data, at=event.at)
             self._events.append(found.run.id, kind, {"status": str(found.run.status)})
