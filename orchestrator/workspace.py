@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +32,10 @@ from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.sessions import environment as environments
+from orchestrator.sessions import identity
+from orchestrator.sessions.choosing import StateTree, Wish, choose, web_mode
+from orchestrator.sessions.environment import WebMode
 from orchestrator.state.layout import Layout, make_directories, require_ours
 from orchestrator.state.manager import StateManager
 from orchestrator.state.place import notice_place
@@ -61,6 +65,7 @@ class TrustView:
 class Workspace:
     """One opened repository; `close` it, or use it as a context manager.
 
+    `tree` is the state tree in use and the session it belongs to, `web` what holds of web mode here.
     `notices` are sentences that the command shows on stderr: what was settled, moved, copied, or hinted at.
     """
 
@@ -74,6 +79,8 @@ class Workspace:
     trust: TrustView
     context: EngineContext
     notices: tuple[str, ...]
+    web: WebMode
+    tree: StateTree
 
     def close(self) -> None:
         """Closes the database."""
@@ -98,19 +105,22 @@ def open_workspace(
     flags: Mapping[str, Json] | None = None,
     trust_now: bool = False,
     writes: bool,
+    run_id: str | None = None,
+    begins: bool = False,
 ) -> Workspace:
     """Returns the workspace of the repository at or above `start`.
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
-    changed and the state is opened for reading, also on a read-only file system.
+    changed and the state is opened for reading, also on a read-only file system. Where sessions keep states
+    of their own, it is that of this boot, or the one that knows `run_id`; `begins` (a run) may make one.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
         StateDamaged: the database cannot be read.
     """
     located = find_repository(start, environment)
-    paths = OrchestratorPaths(Path(located.home))
-    layout = require_ours(paths)
+    root = OrchestratorPaths(Path(located.home))
+    layout = require_ours(root)
     loaded = load(
         repository=Path(located.checkout),
         state_root=Path(located.home),
@@ -118,26 +128,54 @@ def open_workspace(
         flags=flags or {},
     )
     trust = view_trust(located, loaded, trust_now=trust_now)
+    web = web_mode(environments.detect(environment), loaded.config)
+    repository = Repository(located, trusted=trust.trusted)
+    here = identity.look_here(web.environment, repository.git_dir_identity)
+    tree = choose(root, web, here, Wish(run_id, writes, begins), Disk())
+    paths = tree.paths
     state = StateManager.open(paths, create=True) if writes else StateManager.open_read_only(paths)
     try:
-        repository = Repository(located, trusted=trust.trusted)
-        context = _context(located, paths, loaded.config, state, repository, environment, layout)
+        context = _context(located, tree, web, loaded.config, state, repository, environment, layout)
         notices = (*loaded.hints, *(_settle(context) if writes else ()))
     except BaseException:
         state.close()
         raise
-    return Workspace(located, paths, context.disk, layout, loaded, state, repository, trust, context, notices)
+    return Workspace(
+        located, paths, context.disk, layout, loaded, state, repository, trust, context, notices, web, tree
+    )
+
+
+def open_beside(workspace: Workspace, tree: StateTree) -> Workspace:
+    """Returns a workspace on another state of the same repository, open for writing; the caller closes it.
+
+    Raises:
+        StateDamaged: that state cannot be read.
+    """
+    state = StateManager.open(tree.paths, create=True)
+    context = _context(
+        workspace.located,
+        tree,
+        workspace.web,
+        workspace.loaded.config,
+        state,
+        workspace.repository,
+        workspace.context.environment,
+        workspace.layout,
+    )
+    return replace(workspace, paths=tree.paths, state=state, context=context, notices=(), tree=tree)
 
 
 def _context(
     located: Located,
-    paths: OrchestratorPaths,
+    tree: StateTree,
+    web: WebMode,
     config: Config,
     state: StateManager,
     repository: Repository,
     environment: Mapping[str, str],
     layout: Layout,
 ) -> EngineContext:
+    paths = tree.paths
     trees = IsolatedTrees(repository, _trees_root(paths, config))
     return EngineContext(
         paths=paths,
@@ -150,6 +188,7 @@ def _context(
         agents=configured_agent,
         environment=environment,
         repo_id=layout.repo_id,
+        session_id=tree.session.id if tree.session is not None and web.trailers else None,
     )
 
 
@@ -157,7 +196,7 @@ def _settle(context: EngineContext) -> tuple[str, ...]:
     """Finishes what a crash left of earlier commands, and says what came of it."""
     paths, disk = context.paths, context.disk
     make_directories(paths, disk)
-    for directory in (paths.orchestrator_dir, paths.locks_dir, paths.checkpoints_dir):
+    for directory in {paths.orchestrator_dir, paths.locks_dir, paths.run_locks_dir, paths.checkpoints_dir}:
         disk.sweep_temp(directory)
     moved = notice_place(paths, disk, context.repository.git_dir_identity)
     return (*moved, *settle_interrupted(context))

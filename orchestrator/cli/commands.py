@@ -22,6 +22,7 @@ COMMANDS = {
     "interventions": "List what needs a person.",
     "resolve": "Answer something that needed a person.",
     "verify": "Run the checks on the working tree as it is.",
+    "sessions": "List, show and rename the states that machines left here.",
     "migrate": "Take over what earlier orchestrators left; show it first, take it back later.",
     "doctor": "Look for problems and say how to fix each.",
     "config": "Show, check and explain the configuration.",
@@ -30,11 +31,11 @@ COMMANDS = {
 }
 """In the order in which `--help` shows them."""
 
-GROUPS = frozenset({"config", "agents"})
+GROUPS = frozenset({"config", "agents", "sessions"})
 """Commands that have commands of their own."""
 
 LATER = frozenset(
-    {"plan", "migrate", "secrets", "sessions", "prune", "bundle", "approvals", "approve", "reject", "index"}
+    {"plan", "migrate", "secrets", "prune", "bundle", "approvals", "approve", "reject", "index"}
     | {"search", "why", "compare", "chat", "serve", "worker", "mcp"}
 )
 """Commands of versions to come: refused as such, never taken for a misspelling."""

@@ -23,6 +23,14 @@ def load_configuration(call: Invocation) -> LoadedConfig:
 
     Works before `init`, because a configuration can be checked before anything is made.
     """
+    loaded = load_quietly(call)
+    for hint in loaded.hints:
+        call.screen.note("note: ", hint)
+    return loaded
+
+
+def load_quietly(call: Invocation) -> LoadedConfig:
+    """Returns the same without saying anything."""
     from pathlib import Path
 
     from orchestrator.config.load import load
@@ -34,12 +42,9 @@ def load_configuration(call: Invocation) -> LoadedConfig:
         if refusal.code != "not-a-repository":
             raise
         return load(repository=None, state_root=Path(call.directory), environment=call.environment)
-    loaded = load(
+    return load(
         repository=Path(located.checkout), state_root=Path(located.home), environment=call.environment
     )
-    for hint in loaded.hints:
-        call.screen.note("note: ", hint)
-    return loaded
 
 
 @app.command("show", cls=Command, add_help_option=False)

@@ -35,6 +35,7 @@ Commands:
   interventions  List what needs a person.
   resolve        Answer something that needed a person.
   verify         Run the checks on the working tree as it is.
+  sessions       List, show and rename the states that machines left here.
   migrate        Take over what earlier orchestrators left; show it first, take
                  it back later.
   doctor         Look for problems and say how to fix each.
@@ -163,6 +164,7 @@ Arguments:
 Options:
   --watch              Stay, and show again what changes.
   --limit <int range>  How many runs, newest first.  [default: 20; 1<=x<=10000]
+  --all-sessions       The runs of every session here, also of earlier machines.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -446,6 +448,78 @@ Options:
   --format text|json|sarif|junit|github|markdown
                                   Form of the answer.  [default: text]
   --trust                         Trust this repository for this call.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions': r'''Usage: orchestrator sessions [OPTIONS] COMMAND [ARGS]...
+
+  List, show and rename the states that machines left here.
+
+Commands:
+  list    List the sessions here, the one begun or adopted last first.
+  show    Show one session: its machine, its place, what it holds.
+  rename  Give a session a name that people remember; its id stays.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions list': r'''Usage: orchestrator sessions list [OPTIONS]
+
+  List the sessions here, the one begun or adopted last first.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions show': r'''Usage: orchestrator sessions show [OPTIONS] SESSION
+
+  Show one session: its machine, its place, what it holds.
+
+Arguments:
+  SESSION <str>  Id or name, or how an id begins.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions rename': r'''Usage: orchestrator sessions rename [OPTIONS] SESSION NAME
+
+  Give a session a name that people remember; its id stays.
+
+Arguments:
+  SESSION <str>  Id or name, or how an id begins.  [required]
+  NAME <str>     What to call it; '' takes the name away.  [required]
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

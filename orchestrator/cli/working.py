@@ -32,6 +32,7 @@ def work_and_show(
     Whatever ends it once it has begun, the last line of the NDJSON stream is `run.finished`.
     """
     from orchestrator.engine.local import work
+    from orchestrator.sessions.heartbeat import Heartbeat
 
     view = view_for(call.screen)
 
@@ -46,7 +47,7 @@ def work_and_show(
 
     workspace.state.subscribe(show)
     try:
-        with StopRequest(call.screen) as stop, view:
+        with StopRequest(call.screen) as stop, view, Heartbeat(workspace.tree.session):
             begin()
             run = work(workspace.context, run_id, stop=stop, wait=wait)
     except (OrchestratorError, KeyboardInterrupt, Terminated) as error:

@@ -32,7 +32,10 @@ class AgentFactory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables."""
+    """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
+
+    `session_id` is the session that commits of results name; None: they name none.
+    """
 
     paths: OrchestratorPaths
     located: Located
@@ -44,3 +47,4 @@ class EngineContext:
     agents: AgentFactory
     environment: Mapping[str, str]
     repo_id: str
+    session_id: str | None = None
