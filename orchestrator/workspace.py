@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +35,10 @@ from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.sessions import environment as environments
+from orchestrator.sessions import identity
+from orchestrator.sessions.choosing import StateTree, Wish, choose, web_mode
+from orchestrator.sessions.environment import WebMode
 from orchestrator.state.layout import Layout, make_directories, require_ours
 from orchestrator.state.manager import StateManager
 from orchestrator.state.place import notice_place
@@ -64,6 +68,7 @@ class TrustView:
 class Workspace:
     """One opened repository; `close` it, or use it as a context manager.
 
+    `tree` is the state tree in use and the session it belongs to, `web` what holds of web mode here.
     `notices` are sentences that the command shows on stderr: what was settled, moved, copied, or hinted at.
     """
 
@@ -77,6 +82,8 @@ class Workspace:
     trust: TrustView
     context: EngineContext
     notices: tuple[str, ...]
+    web: WebMode
+    tree: StateTree
 
     def close(self) -> None:
         """Closes the database."""
@@ -102,20 +109,24 @@ def open_workspace(
     trust_now: bool = False,
     writes: bool,
     redactor: Redactor | None = None,
+    run_id: str | None = None,
+    begins: bool = False,
 ) -> Workspace:
     """Returns the workspace of the repository at or above `start`.
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
     changed and the state is opened for reading, also on a read-only file system. `redactor` gets to know the
-    secrets in the configuration; nothing is written that has not passed through it.
+    secrets in the configuration; nothing is written that has not passed through it. Where sessions keep
+    states of their own, it is that of this boot, or the one that knows `run_id`; `begins` (a run) may make
+    one.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
         StateDamaged: the database cannot be read.
     """
     located = find_repository(start, environment)
-    paths = OrchestratorPaths(Path(located.home))
-    layout = require_ours(paths)
+    root = OrchestratorPaths(Path(located.home))
+    layout = require_ours(root)
     loaded = load(
         repository=Path(located.checkout),
         state_root=Path(located.home),
@@ -124,23 +135,54 @@ def open_workspace(
     )
     redactor = make_known(loaded.config, redactor or Redactor())
     trust = view_trust(located, loaded, trust_now=trust_now)
+    web = web_mode(environments.detect(environment), loaded.config)
+    repository = Repository(located, trusted=trust.trusted)
+    here = identity.look_here(web.environment, repository.git_dir_identity)
+    tree = choose(root, web, here, Wish(run_id, writes, begins), Disk())
+    paths = tree.paths
     if writes:
         state = StateManager.open(paths, create=True, redactor=redactor)
     else:
         state = StateManager.open_read_only(paths)
     try:
-        repository = Repository(located, trusted=trust.trusted)
-        context = _context(located, paths, loaded.config, state, repository, environment, layout, redactor)
+        context = _context(
+            located, tree, web, loaded.config, state, repository, environment, layout, redactor
+        )
         notices = (*loaded.hints, *(_settle(context) if writes else ()))
     except BaseException:
         state.close()
         raise
-    return Workspace(located, paths, context.disk, layout, loaded, state, repository, trust, context, notices)
+    return Workspace(
+        located, paths, context.disk, layout, loaded, state, repository, trust, context, notices, web, tree
+    )
+
+
+def open_beside(workspace: Workspace, tree: StateTree) -> Workspace:
+    """Returns a workspace on another state of the same repository, open for writing; the caller closes it.
+
+    Raises:
+        StateDamaged: that state cannot be read.
+    """
+    redactor = workspace.context.redactor
+    state = StateManager.open(tree.paths, create=True, redactor=redactor)
+    context = _context(
+        workspace.located,
+        tree,
+        workspace.web,
+        workspace.loaded.config,
+        state,
+        workspace.repository,
+        workspace.context.environment,
+        workspace.layout,
+        redactor,
+    )
+    return replace(workspace, paths=tree.paths, state=state, context=context, notices=(), tree=tree)
 
 
 def _context(
     located: Located,
-    paths: OrchestratorPaths,
+    tree: StateTree,
+    web: WebMode,
     config: Config,
     state: StateManager,
     repository: Repository,
@@ -148,6 +190,7 @@ def _context(
     layout: Layout,
     redactor: Redactor,
 ) -> EngineContext:
+    paths = tree.paths
     trees = IsolatedTrees(repository, _trees_root(paths, config))
     return EngineContext(
         paths=paths,
@@ -162,6 +205,7 @@ def _context(
         repo_id=layout.repo_id,
         redactor=redactor,
         config=config,
+        session_id=tree.session.id if tree.session is not None and web.trailers else None,
     )
 
 
@@ -169,7 +213,7 @@ def _settle(context: EngineContext) -> tuple[str, ...]:
     """Finishes what a crash left of earlier commands, and says what came of it."""
     paths, disk = context.paths, context.disk
     make_directories(paths, disk)
-    for directory in (paths.orchestrator_dir, paths.locks_dir, paths.checkpoints_dir):
+    for directory in {paths.orchestrator_dir, paths.locks_dir, paths.run_locks_dir, paths.checkpoints_dir}:
         disk.sweep_temp(directory)
     moved = notice_place(paths, disk, context.repository.git_dir_identity)
     return (*moved, *settle_interrupted(context))

@@ -24,7 +24,7 @@ def export(ctx: typer.Context, run: RunArgument, file: FileArgument) -> int:
     from orchestrator.sessions.bundle import export_run
 
     run_id = parse_run_id(run)
-    with call.open(writes=True) as workspace:
+    with call.open(writes=True, run=run_id) as workspace:
         done = export_run(workspace.context, run_id, Path(call.directory, file))
     if done.local_only:
         call.screen.warn(f"{file} holds a checkpoint with a secret in it: hand it to nobody else.")

@@ -14,7 +14,7 @@ def cancel(ctx: typer.Context, run: RunArgument) -> int:
     from orchestrator.engine.decisions import cancel_run
     from orchestrator.model.run import RunStatus
 
-    with call.open(writes=True) as workspace:
+    with call.open(writes=True, run=run) as workspace:
         found = find_run(workspace, run)
         after = cancel_run(workspace.context, found.id)
     if call.screen.as_json:

@@ -54,7 +54,7 @@ def _require_known(call: Invocation, run_id: str) -> None:
     Raises:
         Refused: `unknown-run`, also when there is no state that could tell.
     """
-    workspace = call.open_existing()
+    workspace = call.open_existing(run_id)
     if workspace is None:
         raise Refused(
             f"There is no run {run_id!r}.", code="unknown-run", hint="List them with: orchestrator status"

@@ -23,7 +23,7 @@ COMMANDS = {
     "resolve": "Answer something that needed a person.",
     "verify": "Run the checks on the working tree as it is.",
     "migrate": "Take over what earlier orchestrators left; show it first, take it back later.",
-    "sessions": "Bring back runs of machines that are gone.",
+    "sessions": "List, show, rename and bring back the states that machines left.",
     "bundle": "Take a run along as one file, and bring it back elsewhere.",
     "doctor": "Look for problems and say how to fix each.",
     "config": "Show, check and explain the configuration.",

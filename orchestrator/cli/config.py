@@ -23,6 +23,14 @@ def load_configuration(call: Invocation) -> LoadedConfig:
 
     Works before `init`, because a configuration can be checked before anything is made.
     """
+    loaded = load_quietly(call)
+    for hint in loaded.hints:
+        call.screen.note("note: ", hint)
+    return loaded
+
+
+def load_quietly(call: Invocation) -> LoadedConfig:
+    """Returns the same without saying anything."""
     from pathlib import Path
 
     from orchestrator.config.load import load
@@ -41,8 +49,6 @@ def load_configuration(call: Invocation) -> LoadedConfig:
         repository=Path(located.checkout), state_root=Path(located.home), environment=call.environment
     )
     make_known(loaded.config, call.redactor)
-    for hint in loaded.hints:
-        call.screen.note("note: ", hint)
     return loaded
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.invocation import Invocation, invocation
 from orchestrator.errors import Refused
 from orchestrator.model.json import Json
+
+if TYPE_CHECKING:
+    from orchestrator.workspace import Workspace
 
 
 def deinit(
@@ -37,7 +42,9 @@ def deinit(
         return 0
     with opened as workspace:
         view = workspace.trust
-        left = leave(workspace.context, export=bundle)
+        with ExitStack() as others:
+            beside = [others.enter_context(each) for each in _others(call, workspace)]
+            left = leave(workspace.context, export=bundle, others=[each.context for each in beside])
         revoked = view.store.revoke(view.key)
     if call.screen.as_json:
         ways: list[Json] = [{"what": way.what, "command": way.command} for way in left.ways_back]
@@ -59,6 +66,15 @@ def deinit(
     if bundle is not None:
         call.screen.out(f"exported to {bundle}")
     return 0
+
+
+def _others(call: Invocation, workspace: Workspace) -> Iterator[Workspace]:
+    """Yields the states of the other sessions here, opened for writing."""
+    from orchestrator.workspace import open_beside
+
+    for tree in call.trees():
+        if tree.paths.state_file != workspace.paths.state_file and tree.paths.state_file.exists():
+            yield open_beside(workspace, tree)
 
 
 def _finished(call: Invocation) -> bool:

@@ -24,7 +24,7 @@ def diff(
 ) -> int:
     """Shows the difference between a run's base and its result, or what its last checkpoint holds so far."""
     call = invocation(ctx)
-    with call.open(writes=False) as workspace:
+    with call.open(writes=False, run=run) as workspace:
         found = find_run(workspace, run)
         head = found.metadata.progress.result or _reached(workspace, found)
         data = workspace.repository.diff(found.metadata.origin.base, head, stat=stat)

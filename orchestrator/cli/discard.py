@@ -14,7 +14,7 @@ def discard(ctx: typer.Context, run: RunArgument) -> int:
     call = invocation(ctx)
     from orchestrator.engine.decisions import discard_run
 
-    with call.open(writes=True) as workspace:
+    with call.open(writes=True, run=run) as workspace:
         found = find_run(workspace, run)
         question = f"Drop the branch and the tree of run {found.id}?"
         if not call.confirm(question, otherwise=f"orchestrator discard {found.id} --yes"):

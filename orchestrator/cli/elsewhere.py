@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.invocation import Invocation
-from orchestrator.errors import OrchestratorError, Refused
+from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.model.ids import RunId
-    from orchestrator.paths import OrchestratorPaths
     from orchestrator.sessions.giving_way import Target
     from orchestrator.sessions.restore import Restored
 
@@ -22,11 +20,7 @@ def bring_back_missing(call: Invocation, run_id: RunId | None) -> None:
     Nothing happens where the state here knows the run, or any run where none is named, or where no remote
     has any.
     """
-    from orchestrator.paths import OrchestratorPaths
-
-    located = call.locate()
-    paths = OrchestratorPaths(Path(located.home))
-    if _is_known_here(paths, run_id):
+    if _is_known_here(call, run_id):
         return
     try:
         restored = restore_from_remote(call, run_id=run_id)
@@ -65,13 +59,12 @@ def restore_from_remote(
 def target(call: Invocation) -> Target:
     """Returns the repository that runs are brought back to; nothing of it is trusted."""
     from orchestrator.paths import OrchestratorPaths
-    from orchestrator.redaction.redactor import Redactor
     from orchestrator.repo.repository import Repository
     from orchestrator.sessions.giving_way import Target
 
     located = call.locate()
     repository = Repository(located, trusted=False)
-    return Target(located, OrchestratorPaths(Path(located.home)), repository, Redactor())
+    return Target(located, OrchestratorPaths(Path(located.home)), repository, call.redactor)
 
 
 def tell(call: Invocation, restored: Restored) -> None:
@@ -84,17 +77,19 @@ def tell(call: Invocation, restored: Restored) -> None:
         call.screen.warn(problem)
 
 
-def _is_known_here(paths: OrchestratorPaths, run_id: RunId | None) -> bool:
-    from orchestrator.state.layout import Ownership, read_ownership
+def _is_known_here(call: Invocation, run_id: RunId | None) -> bool:
+    """Returns whether a state here knows the run, or any where none is named; or where one is unreadable."""
+    from orchestrator.sessions.choosing import holds_run
     from orchestrator.state.manager import StateManager
 
-    ownership = read_ownership(os.fspath(paths.orchestrator_dir))
-    if ownership in (Ownership.ABSENT, Ownership.CLONE) or not os.path.lexists(paths.state_file):
-        return False
-    try:
-        with StateManager.open_read_only(paths) as state:
-            return bool(state.list_runs(limit=1)) if run_id is None else bool(state.get_run(run_id))
-    except Refused as refusal:
-        return refusal.code not in ("unknown-run", "state-missing")
-    except OrchestratorError:
-        return True  # whoever opens it next says what is wrong with it
+    for tree in call.trees():
+        if run_id is not None and holds_run(tree.paths, run_id):
+            return True
+        try:
+            with StateManager.open_read_only(tree.paths) as state:
+                if run_id is None and state.list_runs(limit=1):
+                    return True
+        except OrchestratorError as error:
+            if error.code != "state-missing":
+                return True  # whoever opens it next says what is wrong with it
+    return False

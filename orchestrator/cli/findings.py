@@ -29,7 +29,7 @@ def findings(
     from orchestrator.cli.paging import page
     from orchestrator.cli.terminal import escape, write
 
-    with call.open(writes=False) as workspace:
+    with call.open(writes=False, run=run) as workspace:
         found = find_run(workspace, run)
         recorded = workspace.state.get_findings(found.id, unresolved_only=open_only)
     latest = {(each.finding.identity, each.finding.location): each for each in recorded}

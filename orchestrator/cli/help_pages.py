@@ -37,7 +37,8 @@ Commands:
   verify         Run the checks on the working tree as it is.
   migrate        Take over what earlier orchestrators left; show it first, take
                  it back later.
-  sessions       Bring back runs of machines that are gone.
+  sessions       List, show, rename and bring back the states that machines
+                 left.
   bundle         Take a run along as one file, and bring it back elsewhere.
   doctor         Look for problems and say how to fix each.
   config         Show, check and explain the configuration.
@@ -167,6 +168,7 @@ Arguments:
 Options:
   --watch              Stay, and show again what changes.
   --limit <int range>  How many runs, newest first.  [default: 20; 1<=x<=10000]
+  --all-sessions       The runs of every session here, also of earlier machines.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -497,10 +499,65 @@ Options of every command, before or after its name:
 ''',
     'sessions': r'''Usage: orchestrator sessions [OPTIONS] COMMAND [ARGS]...
 
-  Bring back runs of machines that are gone.
+  List, show, rename and bring back the states that machines left.
 
 Commands:
+  list     List the sessions here, the one begun or adopted last first.
+  show     Show one session: its machine, its place, what it holds.
+  rename   Give a session a name that people remember; its id stays.
   restore  Bring back what was saved of a session at the remote, and take...
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions list': r'''Usage: orchestrator sessions list [OPTIONS]
+
+  List the sessions here, the one begun or adopted last first.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions show': r'''Usage: orchestrator sessions show [OPTIONS] SESSION
+
+  Show one session: its machine, its place, what it holds.
+
+Arguments:
+  SESSION <str>  Id or name, or how an id begins.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions rename': r'''Usage: orchestrator sessions rename [OPTIONS] SESSION NAME
+
+  Give a session a name that people remember; its id stays.
+
+Arguments:
+  SESSION <str>  Id or name, or how an id begins.  [required]
+  NAME <str>     What to call it; '' takes the name away.  [required]
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -519,7 +576,7 @@ Options of every command, before or after its name:
   went on elsewhere.
 
 Arguments:
-  ID <str>  Id of the session; the newest one without.
+  ID <str>  Id of the session; without it the one saved last.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

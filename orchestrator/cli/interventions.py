@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.invocation import invocation
+from orchestrator.cli.invocation import Invocation, invocation
 from orchestrator.cli.lookups import MaybeRunArgument, find_run
 from orchestrator.cli.screen import Styled
+
+if TYPE_CHECKING:
+    from orchestrator.model.record import ManualIntervention
 
 
 def interventions(
@@ -18,12 +21,7 @@ def interventions(
 ) -> int:
     """Lists what needs a person, and the command that answers it."""
     call = invocation(ctx)
-    found = []
-    workspace = call.open(writes=False) if run is not None else call.open_existing()
-    if workspace is not None:
-        with workspace:
-            run_id = find_run(workspace, run).id if run is not None else None
-            found = workspace.state.get_interventions(run_id, open_only=not everything)
+    found = _found(call, run, open_only=not everything)
     if call.screen.as_json:
         call.screen.json(
             {
@@ -51,3 +49,21 @@ def interventions(
     if not found:
         call.screen.note("Nothing needs you.")
     return 0
+
+
+def _found(call: Invocation, run: str | None, *, open_only: bool) -> list[ManualIntervention]:
+    """Returns the requests of one run, or those of every session here."""
+    from orchestrator.state.manager import StateManager
+
+    workspace = call.open(writes=False, run=run) if run is not None else call.open_existing()
+    if workspace is None:
+        return []
+    with workspace:
+        run_id = find_run(workspace, run).id if run is not None else None
+        found = workspace.state.get_interventions(run_id, open_only=open_only)
+    if run is None:
+        for tree in call.trees():
+            if tree.paths.state_file != workspace.paths.state_file and tree.paths.state_file.exists():
+                with StateManager.open_read_only(tree.paths) as state:
+                    found += state.get_interventions(None, open_only=open_only)
+    return found

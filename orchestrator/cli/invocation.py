@@ -12,12 +12,14 @@ import typer
 from orchestrator.cli.flags import Flags
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.terminal import escape, is_terminal
-from orchestrator.errors import Refused
+from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.model.json import Json
 from orchestrator.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
     from orchestrator.discovery import Located
+    from orchestrator.sessions.choosing import StateTree
+    from orchestrator.sessions.environment import WebMode
     from orchestrator.workspace import Workspace
 
 
@@ -32,6 +34,7 @@ class Invocation:
         self.screen = screen
         self.redactor = screen.redactor = Redactor()
         self.environment: Mapping[str, str] = dict(os.environ)
+        self._web: WebMode | None = None
 
     @property
     def directory(self) -> str:
@@ -42,7 +45,23 @@ class Invocation:
     def may_ask(self) -> bool:
         """Returns whether a question can reach a person."""
         quiet = self.flags.no_input or bool(self.environment.get("CI"))
-        return not quiet and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+        return not quiet and is_terminal(sys.stdin) and is_terminal(sys.stderr) and not self.web.no_input
+
+    @property
+    def web(self) -> WebMode:
+        """Returns what holds of web mode here; without a readable configuration by the environment alone."""
+        if self._web is None:
+            from orchestrator.sessions.environment import WebMode, detect
+
+            detected = detect(self.environment)
+            try:
+                from orchestrator.cli.config import load_quietly
+                from orchestrator.sessions.choosing import web_mode
+
+                self._web = web_mode(detected, load_quietly(self).config)
+            except (OrchestratorError, OSError):
+                return WebMode(detected, "auto")
+        return self._web
 
     def locate(self) -> Located:
         """Returns where the repository is. Raises what `discovery.locate` raises."""
@@ -51,9 +70,17 @@ class Invocation:
         return find_repository(self.directory, self.environment)
 
     def open(
-        self, *, writes: bool, trust_now: bool = False, flags: Mapping[str, Json] | None = None
+        self,
+        *,
+        writes: bool,
+        trust_now: bool = False,
+        flags: Mapping[str, Json] | None = None,
+        run: str | None = None,
+        begins: bool = False,
     ) -> Workspace:
         """Opens the repository's workspace; the caller closes it.
+
+        Of several sessions it is the one that knows `run`; `begins` (a new run) may make one.
 
         Raises:
             Refused: no repository, not initialised, unusable configuration.
@@ -71,9 +98,12 @@ class Invocation:
                 trust_now=trust_now,
                 writes=writes,
                 redactor=self.redactor,
+                run_id=run,
+                begins=begins,
             )
         except Refused as refusal:
             raise self._explained(refusal) from None
+        self._web = workspace.web
         for notice in workspace.notices:
             self.screen.note("note: ", notice)
         if writes:
@@ -98,14 +128,23 @@ class Invocation:
             return Refused(refusal.message, code=refusal.code, hint=hint)
         return refusal
 
-    def open_existing(self) -> Workspace | None:
+    def trees(self) -> tuple[StateTree, ...]:
+        """Returns the states of all sessions here, and the one outside of any; the newest session first."""
+        from pathlib import Path
+
+        from orchestrator.paths import OrchestratorPaths
+        from orchestrator.sessions.choosing import state_trees
+
+        return state_trees(OrchestratorPaths(Path(self.locate().home)))
+
+    def open_existing(self, run: str | None = None) -> Workspace | None:
         """Opens the workspace for reading; None when no run has ever been started here.
 
         Raises:
             Refused: no repository, not initialised, unusable configuration.
         """
         try:
-            return self.open(writes=False)
+            return self.open(writes=False, run=run)
         except Refused as refusal:
             if refusal.code != NO_RUNS:
                 raise

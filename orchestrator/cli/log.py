@@ -25,7 +25,7 @@ def log(
     from orchestrator.cli.terminal import escape
 
     try:
-        with call.open(writes=False) as workspace:
+        with call.open(writes=False, run=run) as workspace:
             found = find_run(workspace, run)
             events = workspace.state.events(found.id)
     except Refused as refusal:

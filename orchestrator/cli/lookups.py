@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +10,7 @@ from orchestrator.model.ids import parse_run_id
 from orchestrator.model.run import Run
 
 if TYPE_CHECKING:
+    from orchestrator.cli.invocation import Invocation
     from orchestrator.workspace import Workspace
 
 
@@ -35,3 +36,13 @@ def find_run(workspace: Workspace, text: str) -> Run:
         Refused: `run-id-invalid` or `unknown-run`.
     """
     return workspace.state.get_run(parse_run_id(text))
+
+
+def run_of_record(call: Invocation, kind: Literal["intervention", "operation"], record_id: str) -> str | None:
+    """Returns the run that an intervention or operation belongs to; None where no session here knows it."""
+    from pathlib import Path
+
+    from orchestrator.paths import OrchestratorPaths
+    from orchestrator.sessions.choosing import run_of_record as look_up
+
+    return look_up(OrchestratorPaths(Path(call.locate().home)), kind, record_id)

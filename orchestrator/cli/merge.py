@@ -20,7 +20,7 @@ def merge(
     call = invocation(ctx)
     from orchestrator.engine.merging import merge_run
 
-    with call.open(writes=True, trust_now=trust) as workspace:
+    with call.open(writes=True, trust_now=trust, run=run) as workspace:
         found = find_run(workspace, run)
         done = merge_run(workspace.context, found.id)
     if call.screen.as_json:

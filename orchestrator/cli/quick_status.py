@@ -21,6 +21,7 @@ def answer(flags: Flags, run_id: str | None) -> int | None:
     from orchestrator.cli import status_view
     from orchestrator.cli.edge import render
     from orchestrator.cli.screen import Screen
+    from orchestrator.cli.status_about import quick_about
     from orchestrator.state.peek import peek
 
     try:
@@ -28,15 +29,18 @@ def answer(flags: Flags, run_id: str | None) -> int | None:
         directory = located.orchestrator_dir
         if not is_plainly_ours(directory) or any_found(located.home, read_in_place=True):
             return None
-        glance = peek(os.path.join(directory, names.STATE), run_id)
+        about = quick_about(located, os.environ)
+        if about is None:
+            return None
+        glance = peek(os.path.join(about.state_dir, names.STATE), run_id)
         if glance is None or (run_id is not None and not glance["runs"]):
             return None
-        alive = status_view.living(glance, directory)
+        alive = status_view.living(glance, about.state_dir)
     except (OrchestratorError, OSError):
         return None
     screen = Screen(as_json=flags.json, quiet=flags.quiet, verbose=flags.verbose)
     try:
-        status_view.show(screen, glance, alive)
+        status_view.show(screen, glance, alive, about=about)
     except (KeyboardInterrupt, BrokenPipeError) as error:
         return render(error, screen, debug=False)
     return 0

@@ -19,7 +19,7 @@ def report(ctx: typer.Context, run: RunArgument) -> int:
     from orchestrator.engine.report import build_report, render_markdown
 
     try:
-        with call.open(writes=False) as workspace:
+        with call.open(writes=False, run=run) as workspace:
             found = find_run(workspace, run)
             built = build_report(workspace.state, found.id)
             summary = workspace.state.export_run_summary(found.id) if call.screen.as_json else None

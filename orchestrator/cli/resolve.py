@@ -16,9 +16,10 @@ def resolve(
 ) -> int:
     """Marks it as answered and says how the run goes on."""
     call = invocation(ctx)
+    from orchestrator.cli.lookups import run_of_record
     from orchestrator.model.ids import InterventionId
 
-    with call.open(writes=True) as workspace:
+    with call.open(writes=True, run=run_of_record(call, "intervention", intervention)) as workspace:
         answered = workspace.state.resolve_intervention(InterventionId(intervention), note)
     if call.screen.as_json:
         call.screen.json({"id": answered.id, "run_id": answered.run_id, "status": answered.status})

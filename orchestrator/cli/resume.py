@@ -15,6 +15,7 @@ from orchestrator.cli.trusting import require_vouched
 from orchestrator.errors import Refused
 
 if TYPE_CHECKING:
+    from orchestrator.model.ids import RunId
     from orchestrator.model.run import Run
     from orchestrator.workspace import Workspace
 
@@ -42,13 +43,40 @@ def resume(
         from orchestrator.model.ids import parse_run_id
 
         bring_back_missing(call, parse_run_id(run) if run is not None else None)
-    with open_trusted(call, trust_now=trust) as workspace:
+    if run is None and not due:
+        run = _only_one_of_all(call)
+    with open_trusted(call, trust_now=trust, run=run) as workspace:
         if due:
             return _resume_due(call, workspace, watch=watch, trust_now=trust)
         chosen = find_run(workspace, run) if run is not None else _only_one(call, workspace)
         if chosen is None:
             return 0
         return _resume(call, workspace, chosen, wait=wait, trust_now=trust)
+
+
+def _only_one_of_all(call: Invocation) -> str | None:
+    """Returns the only run of all sessions here that can go on; None without sessions, or when there is none.
+
+    Raises:
+        Refused: `run-ambiguous`, there are several; lists them.
+    """
+    from orchestrator.sessions.resuming import resumable_runs
+
+    trees = call.trees()
+    if all(tree.session is None for tree in trees):
+        return None
+    found = resumable_runs(trees)
+    if len(found) > 1:
+        for each in found:
+            call.screen.error(f"  {each.run_id}  {each.status}  {each.task.splitlines()[0][:60]}")
+        raise _ambiguous(len(found), found[0].run_id)
+    return found[0].run_id if found else None
+
+
+def _ambiguous(count: int, first: str) -> Refused:
+    return Refused(
+        f"{count} runs can go on; name one.", code="run-ambiguous", hint=f"orchestrator resume {first}"
+    )
 
 
 def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
@@ -71,11 +99,7 @@ def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
         for each in found:
             status = each.status if each.status in rests else "interrupted"
             call.screen.error(f"  {each.id}  {status}  {each.task.splitlines()[0][:60]}")
-        raise Refused(
-            f"{len(found)} runs can go on; name one.",
-            code="run-ambiguous",
-            hint=f"orchestrator resume {found[0].id}",
-        )
+        raise _ambiguous(len(found), found[0].id)
     return found[0]
 
 
@@ -142,14 +166,28 @@ def _resume_due(call: Invocation, workspace: Workspace, *, watch: bool, trust_no
     if watch:
         call.screen.note("Watching for runs whose time has come; Ctrl-C ends it.")
     while True:
-        ripe = due(workspace.context, datetime.now(UTC))
-        for run in ripe:
+        ripe = [run.id for run in due(workspace.context, datetime.now(UTC))]
+        for run_id in ripe:
+            run = workspace.state.get_run(run_id)
             worst = max(worst, _resume(call, workspace, run, wait=False, trust_now=trust_now))
+        for run_id in _due_elsewhere(call, workspace):
+            ripe.append(run_id)
+            with call.open(writes=True, trust_now=workspace.trust.trusted, run=run_id) as other:
+                run = find_run(other, run_id)
+                worst = max(worst, _resume(call, other, run, wait=False, trust_now=trust_now))
         if not watch:
             if not ripe:
                 _say_nothing_is_due(call)
             return worst
         time.sleep(WATCH_INTERVAL_S)
+
+
+def _due_elsewhere(call: Invocation, workspace: Workspace) -> list[RunId]:
+    """Returns the runs of other sessions whose time has come."""
+    from orchestrator.sessions.resuming import due_runs
+
+    others = [tree for tree in call.trees() if tree.paths.state_file != workspace.paths.state_file]
+    return due_runs(others, datetime.now(UTC))
 
 
 def _say_nothing_is_due(call: Invocation) -> None:

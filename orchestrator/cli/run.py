@@ -77,7 +77,7 @@ def run(
     wanted_id = parse_run_id(run_id) if run_id is not None else None
     phases = asked.read_plan(plan, call.directory)
     text = asked.read_task(task)
-    with open_trusted(call, trust_now=trust) as workspace:
+    with open_trusted(call, trust_now=trust, run=run_id, begins=True) as workspace:
         workspace.trust.require()
         config = workspace.loaded.config
         options = RunOptions(
@@ -101,15 +101,23 @@ def run(
         )
         shown = preview(workspace.context, request)
         if dry_run:
-            return _show_only(call, shown)
+            return _show_only(call, shown, workspace)
         return _start(call, workspace, request, shown, wait=wait)
 
 
-def _show_only(call: Invocation, shown: Preview) -> int:
+def _show_only(call: Invocation, shown: Preview, workspace: Workspace) -> int:
     if call.screen.as_json:
-        call.screen.json({"dry_run": True, **_as_json(shown)})
+        session = workspace.tree.session
+        call.screen.json(
+            {
+                "dry_run": True,
+                **_as_json(shown),
+                "environment": workspace.web.environment.name,
+                "session": session.id if session is not None else None,
+            }
+        )
         return 0
-    for parts in first_screen(shown):
+    for parts in first_screen(shown, workspace):
         call.screen.out(*parts)
     return 0
 
@@ -119,15 +127,15 @@ def _start(call: Invocation, workspace: Workspace, request: RunRequest, shown: P
     from orchestrator.engine.start import start_run
 
     call.screen.out(f"run {shown.run_id}")
-    for parts in first_screen(shown):
+    for parts in first_screen(shown, workspace):
         call.screen.note(*parts)
     return work_and_show(
         call, workspace, shown.run_id, begin=lambda: start_run(workspace.context, request, shown), wait=wait
     )
 
 
-def first_screen(shown: Preview) -> list[tuple[str | Styled, ...]]:
-    """Returns the lines that say what will be done: plan, agents, isolation, gates, budget."""
+def first_screen(shown: Preview, workspace: Workspace) -> list[tuple[str | Styled, ...]]:
+    """Returns the lines that say what will be done: plan, agents, isolation, gates, budget, and where."""
     steps = ", then ".join(f"{step.agent} ({step.task})" for step in shown.steps)
     facts = [
         ("base", _base(shown)),
@@ -137,6 +145,7 @@ def first_screen(shown: Preview) -> list[tuple[str | Styled, ...]]:
         ("gates", "; ".join(shown.gates) or "none"),
         ("budget", "; ".join(shown.limits)),
         ("result", _short(shown.branch) or "no branch (--integrate none)"),
+        *_surroundings(workspace),
     ]
     lines: list[tuple[str | Styled, ...]] = []
     for number, phase in enumerate(shown.plan.phases):
@@ -146,6 +155,15 @@ def first_screen(shown: Preview) -> list[tuple[str | Styled, ...]]:
         )
     lines += [(Styled(f"  {name:<10}", "dim"), value) for name, value in facts]
     lines += [(Styled("  warning   ", "yellow"), warning) for warning in shown.warnings]
+    return lines
+
+
+def _surroundings(workspace: Workspace) -> list[tuple[str, str]]:
+    """Returns what was detected of the machine and what follows; nothing on a machine like any other."""
+    web, session = workspace.web, workspace.tree.session
+    lines = [("machine", web.sentence())] if web.differs else []
+    if session is not None:
+        lines.append(("session", session.shown))
     return lines
 
 

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.cli.status_about import About
     from orchestrator.model.json import Json
     from orchestrator.state.peek import Glance, RunGlance
 
@@ -30,9 +31,9 @@ _STYLES = {
 }
 
 
-def living(glance: Glance, orchestrator_dir: str) -> set[str]:
+def living(glance: Glance, state_dir: str) -> set[str]:
     """Returns the ids of runs that a process works on, asking only for those that have not ended."""
-    locks = os.path.join(orchestrator_dir, names.LOCKS)
+    locks = os.path.join(state_dir, names.LOCKS)
     return {
         run["id"]
         for run in glance["runs"]
@@ -40,11 +41,19 @@ def living(glance: Glance, orchestrator_dir: str) -> set[str]:
     }
 
 
-def show(screen: Screen, glance: Glance, alive: set[str], *, warnings: Sequence[str] = ()) -> None:
+def show(
+    screen: Screen, glance: Glance, alive: set[str], *, about: About, warnings: Sequence[str] = ()
+) -> None:
     """Prints the status as text or as the object of CONTRACT.md."""
     if screen.as_json:
-        screen.json(document(glance, alive, warnings))
+        screen.json({**document(glance, alive, warnings), **about.fields()})
         return
+    about.say(screen)
+    show_runs(screen, glance, alive, warnings)
+
+
+def show_runs(screen: Screen, glance: Glance, alive: set[str], warnings: Sequence[str] = ()) -> None:
+    """Prints problems first, then the runs, as text."""
     for warning in (*warnings, *_notices(glance)):
         screen.warn(warning)
     problems = [line for run in glance["runs"] for line in _problems(run, run["id"] in alive)]

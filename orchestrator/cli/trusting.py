@@ -31,13 +31,20 @@ def look(call: Invocation) -> TrustView:
     return view_trust(located, load_configuration(call))
 
 
-def open_trusted(call: Invocation, *, trust_now: bool, flags: Mapping[str, Json] | None = None) -> Workspace:
+def open_trusted(
+    call: Invocation,
+    *,
+    trust_now: bool,
+    flags: Mapping[str, Json] | None = None,
+    run: str | None = None,
+    begins: bool = False,
+) -> Workspace:
     """Opens the workspace for writing and, where a person can answer, asks for trust that is missing.
 
     `--yes` answers only where the question would have reached a person. A "no" leaves the workspace
     untrusted: what needs trust refuses by itself.
     """
-    workspace = call.open(writes=True, trust_now=trust_now, flags=flags)
+    workspace = call.open(writes=True, trust_now=trust_now, flags=flags, run=run, begins=begins)
     if workspace.trust.trusted or not call.may_ask:
         return workspace
     try:
@@ -48,7 +55,7 @@ def open_trusted(call: Invocation, *, trust_now: bool, flags: Mapping[str, Json]
     if not agreed:
         return workspace
     workspace.close()
-    return call.open(writes=True, flags=flags)
+    return call.open(writes=True, flags=flags, run=run, begins=begins)
 
 
 def ask(call: Invocation, view: TrustView) -> bool:

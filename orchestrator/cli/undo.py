@@ -17,11 +17,13 @@ def undo(
 ) -> int:
     """Says what it would take back, asks, and does it; an undo can be undone too."""
     call = invocation(ctx)
+    from orchestrator.cli.lookups import run_of_record
     from orchestrator.engine.decisions import perform_undo, undo_plan
     from orchestrator.model.ids import OperationId
     from orchestrator.takeover.moving import migration_of
 
-    with call.open(writes=True, trust_now=trust) as workspace:
+    run = run_of_record(call, "operation", operation) if operation is not None else None
+    with call.open(writes=True, trust_now=trust, run=run) as workspace:
         plan = undo_plan(workspace.context, OperationId(operation) if operation is not None else None)
         migration = migration_of(plan.operation)
         if migration is not None:

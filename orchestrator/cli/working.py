@@ -33,6 +33,7 @@ def work_and_show(
     Whatever ends it once it has begun, the last line of the NDJSON stream is `run.finished`.
     """
     from orchestrator.engine.local import work
+    from orchestrator.sessions.heartbeat import Heartbeat
 
     view = view_for(call.screen)
 
@@ -47,7 +48,7 @@ def work_and_show(
 
     workspace.state.subscribe(show)
     try:
-        with StopRequest(call.screen) as stop, view:
+        with StopRequest(call.screen) as stop, view, Heartbeat(workspace.tree.session):
             begin()
             with saved_elsewhere(workspace, run_id, stop, call.screen) as (context, halt):
                 run = work(context, run_id, stop=halt, wait=wait)

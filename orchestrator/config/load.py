@@ -31,7 +31,9 @@ from orchestrator.errors import ConfigInvalid
 from orchestrator.model.json import Json
 from orchestrator.paths import names
 
-NOT_RUNNING = frozenset({"version", "required-version", "thresholds", "logging", "enforced"})
+NOT_RUNNING = frozenset(
+    {"version", "required-version", "thresholds", "logging", "enforced", "web_mode", "web"}
+)
 """Keys that decide nothing about what runs, so that changing them does not ask for trust again."""
 
 COMMAND_LINE = "command line"

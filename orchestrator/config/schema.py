@@ -346,10 +346,35 @@ class Session(Section):
         description="A directory into which a bundle of the run is written where no remote takes it, such as "
         "one that is kept as an artifact.",
     )
-    max_bytes: Amount = Field(
+    max_push_bytes: Amount = Field(
         209_715_200, description="Bytes that are pushed of a run at most, before compression."
     )
-    max_age_days: Amount = later(30, "Days after which a saved session is removed.")
+    max_bytes: Amount = Field(
+        209_715_200,
+        description="Bytes on the disk at which `prune` begins to make room, all sessions together.",
+    )
+    max_session_bytes: Amount = Field(
+        104_857_600, description="Bytes on the disk at which `prune` begins to make room in one session."
+    )
+    max_age_days: Amount = Field(30, description="Days after which `prune` archives an ended run.")
+    max_runs: Amount = Field(500, description="Ended runs kept at most; `prune` archives older ones.")
+
+
+Switch = Literal["auto", True, False]
+
+
+class Web(Section):
+    """What follows from web mode, each by itself; `auto` follows `web_mode`."""
+
+    sessions: Switch = Field(
+        "auto", description="Whether each session keeps a state of its own under `sessions/`."
+    )
+    no_input: Switch = Field("auto", description="Whether nobody is asked, as with `--no-input`.")
+    links: Switch = Field("auto", description="Whether links of the port forwarding domain are shown.")
+    trailers: Switch = Field(
+        "auto", description="Whether commits of results name their session (with `git.commit_trailers`)."
+    )
+    prune: Switch = Field("auto", description="Whether a run that ends makes room, as `prune` does.")
 
 
 class Migration(Section):
@@ -406,7 +431,12 @@ class Config(Section):
     logging: Logging = Field(default_factory=Logging, description="The log file.")
     secrets: Secrets = Field(default_factory=Secrets, description="The secret store.")
     session: Session = Field(default_factory=Session, description="Machines that do not last.")
-    web_mode: Literal["auto", True, False] = later("auto", "Whether every session keeps a state of its own.")
+    web_mode: Switch = Field(
+        "auto",
+        description="Whether this is a machine that does not last: `auto` looks at the environment. "
+        "What follows is set under `web`.",
+    )
+    web: Web = Field(default_factory=Web, description="What follows from web mode.")
     migration: Migration = Field(
         default_factory=Migration, description="What happens when files of an earlier tool are found."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,6 +17,7 @@ from orchestrator.config.trust import (
 )
 from orchestrator.discovery import Located
 from orchestrator.errors import OrchestratorError, Refused
+from orchestrator.fs.disk import Disk
 from orchestrator.fs.probe import Holder, probe
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.model.run import Run
@@ -25,6 +26,9 @@ from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import Git, find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
+from orchestrator.sessions.choosing import StateTree, Wish, choose, state_trees, web_mode
+from orchestrator.sessions.environment import WebMode, detect
+from orchestrator.sessions.identity import look_here
 from orchestrator.state.layout import Ownership, read_ownership
 from orchestrator.state.manager import StateManager
 
@@ -73,7 +77,10 @@ class Context:
         self.start = start
         self.environment = environment
         self.located: Fact[Located] = Fact(lambda: find_repository(start, environment))
-        self.paths = Fact(lambda: OrchestratorPaths(Path(self.located().home)))
+        self.root = Fact(lambda: OrchestratorPaths(Path(self.located().home)))
+        self.web: Fact[WebMode] = Fact(self._web)
+        self.state_trees: Fact[tuple[StateTree, ...]] = Fact(lambda: state_trees(self.root()))
+        self.paths: Fact[OrchestratorPaths] = Fact(self._paths)
         self.ownership = Fact(lambda: read_ownership(str(self.paths().orchestrator_dir)))
         self.repository = Fact(lambda: Repository(self.located(), trusted=False))
         self.git: Fact[Git] = Fact(lambda: self.repository().git)
@@ -81,6 +88,7 @@ class Context:
         self.loaded: Fact[LoadedConfig] = Fact(self._load)
         self.state: Fact[StateManager] = Fact(self._open_state)
         self.runs: Fact[dict[RunId, Run]] = Fact(lambda: {run.id: run for run in self.state().list_runs()})
+        self.elsewhere: Fact[frozenset[RunId]] = Fact(self._elsewhere)
         self.living: Fact[dict[RunId, Holder]] = Fact(self._living)
         self.trees: Fact[IsolatedTrees] = Fact(self._trees)
         self.standing: Fact[tuple[IsolatedTree, ...]] = Fact(lambda: self.trees().list())
@@ -130,13 +138,40 @@ class Context:
         return f"{device:x}-{inode:x}/"
 
     def run_locks(self) -> dict[RunId, str]:
-        """Returns the paths of the locks that runs have ever had."""
-        place = str(self.paths().locks_dir)
+        """Returns the paths of the locks that runs have ever had, in every session."""
         found = {}
-        for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
-            if name.startswith("run-") and name.endswith(".lock"):
-                found[RunId(name[len("run-") : -len(".lock")])] = os.path.join(place, name)
+        for place in {self.paths().run_locks_dir, *(each.paths.run_locks_dir for each in self.state_trees())}:
+            for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
+                if name.startswith("run-") and name.endswith(".lock"):
+                    found[RunId(name[len("run-") : -len(".lock")])] = os.path.join(place, name)
         return found
+
+    def other_states(self) -> Iterator[StateManager]:
+        """Yields the states of the other sessions, as copies to read; what cannot be read is left out."""
+        for tree in self.state_trees():
+            if tree.paths.state_file == self.paths().state_file:
+                continue
+            try:
+                state = StateManager.open_read_only(tree.paths, copied=True)
+            except OrchestratorError:
+                continue
+            with state:
+                yield state
+
+    def _paths(self) -> OrchestratorPaths:
+        """Returns the paths of the state that a command reading here would use."""
+        web = self.web()
+        here = look_here(web.environment, self.repository().git_dir_identity)
+        return choose(self.root(), web, here, Wish(), Disk()).paths
+
+    def _web(self) -> WebMode:
+        loaded = self.loaded.peek()
+        detected = detect(self.environment)
+        return web_mode(detected, loaded.config) if loaded is not None else WebMode(detected, "auto")
+
+    def _elsewhere(self) -> frozenset[RunId]:
+        """Returns the runs that other sessions know."""
+        return frozenset(run.id for state in self.other_states() for run in state.list_runs())
 
     def _living(self) -> dict[RunId, Holder]:
         found = {}

@@ -184,6 +184,8 @@ def _recover(context: Context, found: Found) -> Recovery:
         done.quarantined += [str(place)] if place is not None else []
     with StateManager.open(paths, create=True) as state:
         for each in found.runs:
+            if each.run_id in context.elsewhere():
+                continue  # another session has it
             with _told(done, each.run_id):
                 _bring_back(context, state, each, done)
         for run in state.list_runs():

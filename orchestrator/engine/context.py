@@ -39,6 +39,7 @@ class EngineContext:
     `redactor` takes secrets out of all that is written; `config` is the present configuration, from which a
     run gets the secrets that are not kept with it (None: nothing is started that would need any). `persist`
     saves the run elsewhere, if anybody wants that; it raises Locked when the run went on elsewhere.
+    `session_id` is the session that commits of results name; None: they name none.
     """
 
     paths: OrchestratorPaths
@@ -54,3 +55,4 @@ class EngineContext:
     redactor: Redactor
     config: Config | None
     persist: Callable[[PersistReason], None] = persists_nothing
+    session_id: str | None = None

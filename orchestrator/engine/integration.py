@@ -71,6 +71,8 @@ def _message(work: Work, phase: Phase) -> str:
         lines += ["", body]
     if work.config.git.commit_trailers:
         lines += ["", f"Orchestrator-Run: {run.id}", f"Orchestrator-Phase: {phase.id}"]
+        if work.context.session_id is not None:
+            lines.append(f"Orchestrator-Session: {work.context.session_id}")
     return "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +33,12 @@ class Left:
     kept: tuple[str, ...]
 
 
-def leave(context: EngineContext, *, export: Path | None) -> Left:
-    """Removes our refs, branches, trees and `.orchestrator/`; the state is closed afterwards.
+def leave(context: EngineContext, *, export: Path | None, others: Sequence[EngineContext] = ()) -> Left:
+    """Removes our refs, branches, trees and `.orchestrator/`; the states are closed afterwards.
 
-    Trees of unfinished runs are checkpointed first. With `export` a bundle takes everything with it; without,
-    no run may hold work that is not merged. Files that git tracks stay. A kill leaves a part that a second
-    call takes out.
+    `others` are the states of further sessions under the same directory. Trees of unfinished runs are
+    checkpointed first. With `export` a bundle takes everything with it; without, no run may hold work that is
+    not merged. Files that git tracks stay. A kill leaves a part that a second call takes out.
 
     Raises:
         Locked: a process works on a run.
@@ -46,20 +47,26 @@ def leave(context: EngineContext, *, export: Path | None) -> Left:
     repository = context.repository
     with contextlib.ExitStack() as held:
         held.enter_context(repository_lock(context, "orchestrator deinit"))
-        runs = [run for run in context.state.list_runs() if _may_be_alive(context, run)]
-        for run in runs:
-            held.enter_context(_lock(context, run))
-        kept = [(run, _keep_tree(context, run)) for run in runs]
+        runs = [
+            (each, run)
+            for each in (context, *others)
+            for run in each.state.list_runs()
+            if _may_be_alive(each, run)
+        ]
+        for each, run in runs:
+            held.enter_context(_lock(each, run))
+        kept = [(each, run, _keep_tree(each, run)) for each, run in runs]
         if export is not None:
             exporting.export_bundle(repository, export, scratch=context.paths.tmp_dir)
         refs = repository.our_refs()
         removal.require_removable(repository, refs, exported=export)
-        for run, commit in kept:
-            _remove_tree(context, run, commit)
+        for each, run, commit in kept:
+            _remove_tree(each, run, commit)
         ways_back = _files_of_the_user(repository, context.paths.orchestrator_dir)
         ways_back += removal.remove_refs(repository, refs, exported=export)
         tracked = _tracked(repository)
-        context.state.close()
+        for each in (context, *others):
+            each.state.close()
         ways_back.append(
             removal.remove_orchestrator_dir(context.paths.orchestrator_dir, exported=export, keep=tracked)
         )

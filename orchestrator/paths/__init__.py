@@ -22,16 +22,26 @@ class OrchestratorPaths:
     """Names every path under `.orchestrator/`; touches no file.
 
     `base_dir` is the root of the checkout that holds `.orchestrator/`. With `web_mode` each session has a
-    state tree of its own under `sessions/<id>`; configuration, secrets and locks stay shared.
+    state tree of its own under `sessions/<id>`; configuration, secrets and repository-wide locks stay shared.
+    `session_id` chooses the session whose state tree the other attributes name; without one they name the
+    state tree directly under `.orchestrator/`.
     """
 
-    def __init__(self, base_dir: Path | str = ".", web_mode: bool = False) -> None:
+    def __init__(
+        self, base_dir: Path | str = ".", web_mode: bool = False, session_id: str | None = None
+    ) -> None:
         from pathlib import Path
 
         self.base_dir = Path(base_dir)
         self.web_mode = web_mode
+        self.session_id = session_id
         root = self.base_dir / names.DIRECTORY
         self.orchestrator_dir = root
+        self.sessions_dir = root / names.SESSIONS
+        self._name_shared(root)
+        self._name_state(root if session_id is None else self.session_dir(session_id))
+
+    def _name_shared(self, root: Path) -> None:
         self.ignore_file = root / names.IGNORE
         self.layout_file = root / names.LAYOUT
         self.clone_file = root / names.CLONE
@@ -40,20 +50,34 @@ class OrchestratorPaths:
         self.proposed_config_file = root / names.PROPOSED_CONFIG
         self.prompts_dir = root / names.PROMPTS
         self.layouts_dir = root / names.LAYOUTS
-        self.state_file = root / names.STATE
-        self.backups_dir = root / names.BACKUPS
-        self.checkpoints_dir = root / names.CHECKPOINTS
-        self.artifacts_dir = root / names.ARTIFACTS
-        self.worktrees_dir = root / names.WORKTREES
         self.index_dir = root / names.INDEX
         self.secrets_dir = root / names.SECRETS
-        self.sessions_dir = root / names.SESSIONS
         self.locks_dir = root / names.LOCKS
         self.migrations_dir = root / names.MIGRATIONS
-        self.quarantine_dir = root / names.QUARANTINE
-        self.logs_dir = root / names.LOGS
-        self.log_file = root / names.LOGS / names.LOG
-        self.tmp_dir = root / names.TMP
+
+    def _name_state(self, tree: Path) -> None:
+        self.state_dir = tree
+        self.state_file = tree / names.STATE
+        self.backups_dir = tree / names.BACKUPS
+        self.checkpoints_dir = tree / names.CHECKPOINTS
+        self.artifacts_dir = tree / names.ARTIFACTS
+        self.worktrees_dir = tree / names.WORKTREES
+        self.run_locks_dir = tree / names.LOCKS
+        self.quarantine_dir = tree / names.QUARANTINE
+        self.logs_dir = tree / names.LOGS
+        self.log_file = tree / names.LOGS / names.LOG
+        self.tmp_dir = tree / names.TMP
+        self.disk_use_file = tree / names.DISK_USE
+        self.identity_file = tree / names.IDENTITY
+        self.heartbeat_file = tree / names.HEARTBEAT
+
+    def of_session(self, session_id: str) -> OrchestratorPaths:
+        """Returns the paths of another session of the same `.orchestrator/`."""
+        return OrchestratorPaths(self.base_dir, True, session_id)
+
+    def of_root(self) -> OrchestratorPaths:
+        """Returns the paths of the state tree that belongs to no session of its own."""
+        return OrchestratorPaths(self.base_dir)
 
     def session_dir(self, session_id: str) -> Path:
         """Returns the directory that holds one session's state.
@@ -74,7 +98,7 @@ class OrchestratorPaths:
 
     def run_lock(self, run_id: str) -> Path:
         """Returns the lock file that the owner of a run holds while it works."""
-        return self.locks_dir / f"run-{run_id}.lock"
+        return self.run_locks_dir / f"run-{run_id}.lock"
 
     def run_artifacts_dir(self, run_id: str) -> Path:
         """Returns the directory of a run's transcripts, check outputs and reports."""

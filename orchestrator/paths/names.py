@@ -25,6 +25,9 @@ QUARANTINE = "quarantine"
 LOGS = "logs"
 LOG = "orchestrator.log"
 TMP = "tmp"
+IDENTITY = "identity.json"
+HEARTBEAT = "heartbeat"
+DISK_USE = "disk-use"
 
 COMMITTABLE = frozenset({IGNORE, LAYOUT, CONFIG, PROMPTS, LAYOUTS, SECRETS})
 """What a clone may hold of `.orchestrator/`: a directory with these alone is ours, not yet initialised."""
@@ -50,12 +53,15 @@ KNOWN = COMMITTABLE | {
     QUARANTINE,
     LOGS,
     TMP,
+    DISK_USE,
 }
 """Every name that this tool may make or expect directly under `.orchestrator/`."""
 
 RUN_REFS = "refs/orchestrator/runs/"
 RESULT_REFS = "refs/orchestrator/results/"
 BASE_REFS = "refs/orchestrator/bases/"
+ARCHIVE_REFS = "refs/orchestrator/archive/"
+"""One ref a month (`yyyy-mm`), under which pruned runs stay reachable."""
 BRANCHES = "refs/heads/orchestrator/"
 SESSION_REFS = "refs/orchestrator/sessions/"
 FORK_REFS = "refs/orchestrator/forks/"

@@ -123,8 +123,13 @@ def _is_commit_of(
     return (
         lines[0] == f"tree {tree}".encode()
         and parents == [f"parent {parent}".encode()]
-        and body == _ended(message)
+        and _without_session(body) == _without_session(_ended(message))
     )
+
+
+def _without_session(body: bytes) -> bytes:
+    """Returns a message without the trailer that a copied repository words anew: its session is another."""
+    return b"\n".join(line for line in body.split(b"\n") if not line.startswith(b"Orchestrator-Session: "))
 
 
 def _ended(message: str) -> bytes:

@@ -1,1 +1,1 @@
-"""Machines that do not last: what a run needs to go on elsewhere is saved there, and brought back."""
+"""Machines that do not last: whose state is used, what is saved elsewhere and comes back, what may go."""

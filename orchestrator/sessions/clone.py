@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from typing import Literal
 
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.fs.disk import Disk
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.repo.history import read_small
+
+_CLONE_ID = re.compile(r"local-[0-9a-f]{12}")
 
 TransportName = Literal["ref", "branch"]
 
@@ -41,8 +44,12 @@ def this_clone(paths: OrchestratorPaths) -> CloneFile:
 
 def session_of(paths: OrchestratorPaths) -> str:
     """Returns the id of the session whose state tree these paths name: its own, or that of the clone."""
-    named: str | None = getattr(paths, "session_id", None)
-    return named or this_clone(paths).id
+    return paths.session_id or this_clone(paths).id
+
+
+def state_paths(root: OrchestratorPaths, session: str) -> OrchestratorPaths:
+    """Returns the paths of a session's state: those of the root where the session is that of a clone."""
+    return root if _CLONE_ID.fullmatch(session) else root.of_session(session)
 
 
 def transport_for(paths: OrchestratorPaths, url: str) -> TransportName | None:

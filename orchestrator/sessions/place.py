@@ -108,7 +108,7 @@ def persister_for(
             " Agree with: orchestrator init --push-state",
         )
         return None
-    wish = Wish(session_of_run(context.repository, context.paths, run_id), session.max_bytes, place.name)
+    wish = Wish(session_of_run(context.repository, context.paths, run_id), session.max_push_bytes, place.name)
     remote = Remote(context.repository, place.url, name=place.name)
     saver = Saver(context, run_id, remote, wish, session.transports, tell)
     return Persister(saver, every_s=session.persist_every_s)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.config.json_schema import packaged
@@ -25,11 +25,12 @@ from orchestrator.repo.remote import Remote
 from orchestrator.repo.removal import DISCARDED_REFS, forget_incoming
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.settle import is_ancestor
+from orchestrator.sessions.clone import state_paths
 from orchestrator.sessions.giving_way import Target, checkpoints_of, give_way
 from orchestrator.sessions.lease import parse_remote_name
 from orchestrator.sessions.saved import Saved, read_saved
 from orchestrator.sessions.segments import chain_ref
-from orchestrator.state.layout import rebuild_layout
+from orchestrator.state.layout import make_directories, rebuild_layout
 from orchestrator.state.manager import StateManager
 
 FETCH_S = 900.0
@@ -122,6 +123,8 @@ def bring_back(target: Target, found: list[Saved]) -> Restored:
     )
     with lock:
         _make_layout(target, found)
+        target = replace(target, paths=state_paths(target.paths, done.session))
+        make_directories(target.paths, Disk())
         with StateManager.open(target.paths, create=True, redactor=target.redactor) as state:
             for saved in found:
                 try:

@@ -157,8 +157,8 @@ def _secret(run_id: RunId, places: tuple[str, ...]) -> Failed:
 
 def _too_large(run_id: RunId, total: int, allowed: int) -> Failed:
     return Failed(
-        f"What run {run_id} would push has {total:,} bytes; session.max_bytes allows {allowed:,}."
+        f"What run {run_id} would push has {total:,} bytes; session.max_push_bytes allows {allowed:,}."
         " What follows STAYS ON THIS MACHINE.",
         code="state-too-large",
-        hint="Raise session.max_bytes in workflow.yaml",
+        hint="Raise session.max_push_bytes in workflow.yaml",
     )

@@ -214,13 +214,13 @@ def _names_another_tool(path: str) -> bool:
 
 
 def make_directories(paths: OrchestratorPaths, disk: Disk) -> tuple[str, ...]:
-    """Makes the directories of the layout that are missing, and returns their names.
+    """Makes the directories of a state tree that are missing, and returns their names.
 
     A killed `deinit`, or a user who tidied up, leaves an `.orchestrator/` of ours without some of them.
     """
-    missing = [name for name in DIRECTORIES if not os.path.isdir(paths.orchestrator_dir / name)]
+    missing = [name for name in DIRECTORIES if not os.path.isdir(paths.state_dir / name)]
     for name in missing:
-        disk.make_dir(paths.orchestrator_dir / name)
+        disk.make_dir(paths.state_dir / name)
     return tuple(f"{name}/" for name in missing)
 
 

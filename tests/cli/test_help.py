@@ -15,7 +15,6 @@ from tests.cli.conftest import Call, process
 
 LATER = (
     "secrets",
-    "sessions",
     "approve",
     "serve",
     "plan",

@@ -255,4 +255,4 @@ def test_status_of_a_read_only_snapshot_says_so(
     glance["snapshot"] = True
 
     assert "snapshot" in str(status_view.document(glance, set())["warnings"])
-    status_view.show(Screen(), glance, set())
+    status_view.show_runs(Screen(), glance, set())

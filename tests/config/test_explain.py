@@ -29,7 +29,7 @@ def test_every_value_is_shown_with_its_origin(layers: Layers) -> None:
 def test_only_what_works_is_shown(layers: Layers) -> None:
     keys = {row.key for row in show(layers.load("session: {push: false}\n"))}
 
-    assert not any(key.startswith(("session", "budget", "models", "web_mode")) for key in keys)
+    assert not any(key.startswith(("session.push", "budget", "models")) for key in keys)
     assert "execution.max_parallel" not in keys
 
 

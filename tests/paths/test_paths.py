@@ -15,7 +15,9 @@ ANY = st.text(max_size=70) | st.from_regex(r"[A-Za-z0-9_./\\-]{0,70}\n?", fullma
 
 
 def attributes(paths: OrchestratorPaths) -> dict[str, Path]:
-    return {name: value for name, value in vars(paths).items() if name not in ("base_dir", "web_mode")}
+    return {
+        name: value for name, value in vars(paths).items() if isinstance(value, Path) and name != "base_dir"
+    }
 
 
 @given(session=ANY, web=st.booleans())
@@ -63,9 +65,20 @@ def test_every_path_lies_under_the_one_directory() -> None:
 
 
 def test_no_two_names_mean_the_same_place() -> None:
-    places = list(attributes(OrchestratorPaths(BASE)).values())
+    places = list(attributes(OrchestratorPaths(BASE, web_mode=True, session_id="s")).values())
 
     assert len(set(places)) == len(places)
+
+
+def test_a_session_has_a_whole_state_tree_and_shares_the_rest() -> None:
+    outside = attributes(OrchestratorPaths(BASE))
+    inside = attributes(OrchestratorPaths(BASE, web_mode=True, session_id="s"))
+    place = BASE / ".orchestrator/sessions/s"
+
+    own = {name for name, path in inside.items() if path == place or place in path.parents}
+    assert {name for name in inside if inside[name] != outside[name]} == own
+    assert {"state_file", "artifacts_dir", "worktrees_dir", "logs_dir", "run_locks_dir", "tmp_dir"} <= own
+    assert not own & {"config_file", "layout_file", "secrets_dir", "index_dir", "locks_dir", "prompts_dir"}
 
 
 def test_the_paths_of_a_run_are_told_apart() -> None:

@@ -88,7 +88,7 @@ def _run_refs(context: Context) -> Diagnosis:
     runs = context.runs.peek()
     if runs is None and context.ownership() is not Ownership.OURS:
         return skip("It is not initialised here.")
-    known = set(runs or ())
+    known = {*(runs or ()), *context.elsewhere()}
     lost = sorted(checkpointed - known)
     if lost:
         return fail(

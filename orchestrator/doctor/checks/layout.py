@@ -48,7 +48,7 @@ def _ownership(context: Context) -> Diagnosis:
 def missing_directories(context: Context) -> list[Path]:
     """Returns the directories of an initialised `.orchestrator/` that are gone."""
     paths = context.require_ours()
-    return [place for name in DIRECTORIES if not (place := paths.orchestrator_dir / name).is_dir()]
+    return [place for name in DIRECTORIES if not (place := paths.state_dir / name).is_dir()]
 
 
 def _complete(context: Context) -> Diagnosis:
@@ -137,7 +137,8 @@ def _unknown(context: Context) -> Diagnosis:
 def temporary_files(context: Context) -> list[Path]:
     """Returns the temporary files under our names; those of living writers are among them."""
     paths = context.require_ours()
-    places = (paths.orchestrator_dir, *(paths.orchestrator_dir / name for name in DIRECTORIES))
+    trees = {paths.orchestrator_dir, paths.state_dir}
+    places = {*trees, *(tree / name for tree in trees for name in DIRECTORIES)}
     return [
         Path(entry.path)
         for place in places
@@ -205,7 +206,7 @@ def _trees(context: Context) -> Diagnosis:
 
 
 def _orphans(context: Context) -> Diagnosis:
-    paths, runs = context.require_ours(), context.runs()
+    paths, runs = context.require_ours(), {*context.runs(), *context.elsewhere()}
     found = []
     for place in (paths.artifacts_dir, context.trees().root, paths.checkpoints_dir):
         for name in sorted(os.listdir(place)) if place.is_dir() else ():

@@ -29,7 +29,7 @@ def _files(context: Context) -> Diagnosis:
     paths = context.require_ours()
     open_to_others = []
     for path in (
-        *(paths.orchestrator_dir / name for name in names.STATE_FILES),
+        *(paths.state_dir / name for name in names.STATE_FILES),
         paths.secrets_dir,
         paths.log_file,
     ):

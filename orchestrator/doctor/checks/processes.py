@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from pathlib import Path
 
 from orchestrator.doctor.context import Context
@@ -25,7 +26,9 @@ def orphans(context: Context) -> list[Leftover]:
     state = context.state.peek()
     if state is None:
         return []
-    busy = {execution.id for run_id in living for execution in state.get_executions(run_id)} | set(living)
+    busy: set[str] = set(living)
+    for known in chain((state,), context.other_states()):
+        busy |= {execution.id for run_id in living for execution in known.get_executions(run_id)}
     return [each for each in found if each.marker.partition("/")[2].removeprefix("merge-") not in busy]
 
 

@@ -33,7 +33,8 @@ def _unusable(context: Context, refusal: Refused) -> Diagnosis:
         return (warn if older else fail)(refusal.message, refusal.hint, fixable=older)
     if os.path.lexists(context.paths().state_file):
         return warn("The making of the database was cut off.", "orchestrator doctor --fix", fixable=True)
-    if context.refs.peek() and any(name.startswith(names.RUN_REFS) for name in context.refs()):
+    kept = {name for name in context.refs.peek() or () if name.startswith(names.RUN_REFS)}
+    if kept - {names.RUN_REFS + run_id for run_id in context.elsewhere()}:
         return fail("The database is gone, but there are checkpoints.", "orchestrator doctor --recover")
     return ok("No run has been started here yet.")
 

@@ -97,7 +97,28 @@ def _configured(context: Context) -> Diagnosis:
     return ok("The programs of all configured agents are there." if agents else "No agent is configured.")
 
 
+def _machine(context: Context) -> Diagnosis:
+    web = context.web()
+    evidence = [f"{name} is set" for name in web.environment.evidence]
+    if web.links and web.environment.link_form:
+        evidence.append(f"ports are reached at {web.environment.link_form}")
+    session = context.paths().session_id
+    if session is not None:
+        evidence.append(f"the session in use is {session}")
+    said = web.sentence()
+    return ok(said[0].upper() + said[1:] + ".", evidence)
+
+
 CHECKS = (
+    Check(
+        "environment-machine",
+        "environment",
+        "what kind of machine this is, and what follows",
+        "Codespaces, Claude Code on the web and CI jobs do not last: there each session keeps a state of its "
+        "own, nobody is asked, and room is made when a run ends. `web_mode` and `web` set each by itself.",
+        _machine,
+        quick=True,
+    ),
     Check(
         "environment-git",
         "environment",
