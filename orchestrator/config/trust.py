@@ -244,6 +244,9 @@ def _trees(config: Config) -> list[RunnableCommand]:
         patterns = " ".join(config.worktrees.bring)
         note = f"copies your ignored files {patterns} into the agents' trees"
         found.append(RunnableCommand("worktrees.bring", (), (note,)))
+    if config.session.directory is not None:
+        note = f"writes bundles of runs into {config.session.directory}"
+        found.append(RunnableCommand("session.directory", (), (note,)))
     if config.worktrees.root is not None:
         note = f"writes the agents' trees into {config.worktrees.root}"
         found.append(RunnableCommand("worktrees.root", (), (note,)))

@@ -77,11 +77,15 @@ def holds(repository: Repository, bundle: Path) -> Mapping[str, ObjectId]:
 
 
 def unmerged_runs(repository: Repository) -> tuple[str, ...]:
-    """Returns the ids of the runs that left something which no branch, tag or remote of the user's holds."""
+    """Returns the ids of the runs that left something which no branch, tag or remote of the user's holds.
+
+    What is kept as a fork of a run that went on elsewhere always counts.
+    """
     refs = repository.our_refs()
     prefixes = (names.RUN_REFS, names.RESULT_REFS, names.BRANCHES)
     runs = {name[len(prefix) :] for name in refs for prefix in prefixes if name.startswith(prefix)}
-    return tuple(sorted(run for run in runs if _is_unmerged(repository, refs, run)))
+    forked = {name.split("/")[-2] for name in refs if name.startswith(names.FORK_REFS)}
+    return tuple(sorted(run for run in runs | forked if run in forked or _is_unmerged(repository, refs, run)))
 
 
 def _is_unmerged(repository: Repository, refs: Mapping[str, ObjectId], run: str) -> bool:

@@ -28,7 +28,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.lock import FileLock
 from orchestrator.model.ids import RunId
 from orchestrator.paths import names
-from orchestrator.sessions.place import session_of_run
+from orchestrator.sessions.clone import session_of_run
 from orchestrator.sessions.saved import Saved, read_saved
 from orchestrator.sessions.segments import EVENTS, RUN, Digest, Oid, Save, chain_ref, read_save
 from orchestrator.sessions.writing import Wish, next_save

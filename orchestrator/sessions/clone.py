@@ -11,8 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.fs.disk import Disk
-from orchestrator.paths import OrchestratorPaths
+from orchestrator.model.ids import RunId
+from orchestrator.paths import OrchestratorPaths, names
 from orchestrator.repo.history import read_small
+from orchestrator.repo.repository import Repository
 
 _CLONE_ID = re.compile(r"local-[0-9a-f]{12}")
 
@@ -45,6 +47,14 @@ def this_clone(paths: OrchestratorPaths) -> CloneFile:
 def session_of(paths: OrchestratorPaths) -> str:
     """Returns the id of the session whose state tree these paths name: its own, or that of the clone."""
     return paths.session_id or this_clone(paths).id
+
+
+def session_of_run(repository: Repository, paths: OrchestratorPaths, run_id: RunId) -> str:
+    """Returns the session of a run: the one it was saved or restored in, else the present one."""
+    known = repository.git.lines(
+        "for-each-ref", "--format=%(refname)", "--count=1", f"{names.SESSION_REFS}*/{run_id}"
+    )
+    return known[0].removeprefix(names.SESSION_REFS).partition("/")[0] if known else session_of(paths)
 
 
 def state_paths(root: OrchestratorPaths, session: str) -> OrchestratorPaths:

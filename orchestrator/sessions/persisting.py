@@ -16,16 +16,23 @@ from orchestrator.engine.keeping import keep_live
 from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.work import open_work
 from orchestrator.errors import OrchestratorError, TakenOver
-from orchestrator.sessions.saving import Saver
+from orchestrator.model.ids import RunId
 
 Tell = Callable[[str], None]
+Save = Callable[[PersistReason], bool]
+"""Saves the run and returns whether everything is safe now; raises TakenOver."""
 
 
 class Persister:
     """Saves one run as long as it is open; to be used as a context manager around the work on it."""
 
-    def __init__(self, saver: Saver, *, every_s: float) -> None:
-        self._saver = saver
+    def __init__(
+        self, context: EngineContext, run_id: RunId, save: Save, tell: Tell, *, every_s: float
+    ) -> None:
+        self._context = context
+        self._run_id = run_id
+        self._save_run = save
+        self._tell = tell
         self._every_s = every_s
         self._saving = threading.Lock()
         self._tree = threading.Lock()
@@ -37,7 +44,7 @@ class Persister:
     @property
     def context(self) -> EngineContext:
         """Returns the context with which the engine calls this."""
-        return replace(self._saver.context, persist=self)
+        return replace(self._context, persist=self)
 
     def is_lost(self) -> bool:
         """Returns whether the run went on elsewhere, so that the work here must stop."""
@@ -73,7 +80,7 @@ class Persister:
         with self._saving:
             if self._lost is None:
                 try:
-                    self._saver.save(reason)
+                    self._save_run(reason)
                 except TakenOver as error:
                     self._lost = error
 
@@ -83,12 +90,11 @@ class Persister:
                 if self._keep_tree():
                     self._save(PersistReason.TIMER)
             except OrchestratorError as error:  # the next time may do better, and the step's end will
-                self._saver.tell(f"The tree could not be saved while the agent works: {error.message}")
+                self._tell(f"The tree could not be saved while the agent works: {error.message}")
 
     def _keep_tree(self) -> bool:
         with self._tree:
             if not self._is_live:
                 return False
-            work = open_work(self._saver.context, self._saver.run_id, lambda: False)
-            keep_live(work)
+            keep_live(open_work(self._context, self._run_id, lambda: False))
         return True

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.config.schema import Session
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.persistence import PersistReason
 from orchestrator.errors import Refused
 from orchestrator.model.ids import RunId
-from orchestrator.paths import OrchestratorPaths, names
 from orchestrator.repo.remote import Remote, fetch_url, push_url
 from orchestrator.repo.repository import Repository
-from orchestrator.sessions.clone import session_of
+from orchestrator.sessions.clone import session_of_run
 from orchestrator.sessions.consent import ConsentStore, shown_url, user_consent_directory
 from orchestrator.sessions.persisting import Persister
 from orchestrator.sessions.saving import Saver
+from orchestrator.sessions.shelving import Shelf
 from orchestrator.sessions.writing import Wish
 
 DEFAULT_REMOTE = "origin"
-NOBODY = "RUNS STAY ON THIS MACHINE: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +78,6 @@ def user_consents() -> ConsentStore:
     return ConsentStore(user_consent_directory())
 
 
-def session_of_run(repository: Repository, paths: OrchestratorPaths, run_id: RunId) -> str:
-    """Returns the session of a run: the one it was saved or restored in, else the present one."""
-    known = repository.git.lines(
-        "for-each-ref", "--format=%(refname)", "--count=1", f"{names.SESSION_REFS}*/{run_id}"
-    )
-    return known[0].removeprefix(names.SESSION_REFS).partition("/")[0] if known else session_of(paths)
-
-
 def persister_for(
     context: EngineContext, run_id: RunId, session: Session, tell: Callable[[str], None]
 ) -> Persister | None:
@@ -93,27 +86,34 @@ def persister_for(
     Where the configuration wants it and it does not happen, `tell` hears why.
     """
     store = user_consents()
-    if not store.holds_any and not session.push:
+    if not (store.holds_any or session.push or session.directory):
         return None
     try:
         place = place_to_push(context.repository, session)
+        agreed = store.is_given(place.url)
+        why = f"you have not agreed to a push to {place.shown}. Agree: orchestrator init --push-state"
     except Refused as refusal:
-        _tell_if_wanted(session, tell, f"{NOBODY}{refusal.message}")
-        return None
-    if not store.is_given(place.url):
-        _tell_if_wanted(
-            session,
-            tell,
-            f"{NOBODY}you have not agreed that state is pushed to {place.shown}."
-            " Agree with: orchestrator init --push-state",
-        )
-        return None
+        place, agreed, why = Place("", ""), False, refusal.message
     wish = Wish(session_of_run(context.repository, context.paths, run_id), session.max_push_bytes, place.name)
-    remote = Remote(context.repository, place.url, name=place.name)
-    saver = Saver(context, run_id, remote, wish, session.transports, tell)
-    return Persister(saver, every_s=session.persist_every_s)
-
-
-def _tell_if_wanted(session: Session, tell: Callable[[str], None], sentence: str) -> None:
+    shelf = _shelf(context, run_id, session, wish, tell)
+    if agreed:
+        remote = Remote(context.repository, place.url, name=place.name)
+        saver = Saver(context, run_id, remote, wish, session.transports, tell, shelf)
+        return Persister(context, run_id, saver.save, tell, every_s=session.persist_every_s)
+    if shelf is not None:
+        return Persister(context, run_id, shelf, tell, every_s=session.persist_every_s)
     if session.push:
-        tell(sentence)
+        tell(f"RUN {run_id} STAYS ON THIS MACHINE: {why}")
+    return None
+
+
+def _shelf(
+    context: EngineContext, run_id: RunId, session: Session, wish: Wish, tell: Callable[[str], None]
+) -> Callable[[PersistReason], bool] | None:
+    if session.directory is None:
+        return None
+    directory = Path(session.directory).expanduser()
+    if not directory.is_absolute():
+        tell(f"session.directory is not used: {session.directory} is no absolute path.")
+        return None
+    return Shelf(context, run_id, wish, directory, tell).save

@@ -29,7 +29,8 @@ _LAST = frozenset({PersistReason.RESTS, PersistReason.STOPS, PersistReason.INTEG
 class Saver:
     """One process's hold on the saves of one run. The caller holds the run's lock and calls one at a time.
 
-    `tip` is what the remote holds as far as we know, `newest` the end of our own chain, pushed or not.
+    `tip` is what the remote holds as far as we know, `newest` the end of our own chain, pushed or not;
+    `otherwise` saves a run that the remote does not take.
     """
 
     context: EngineContext
@@ -38,6 +39,7 @@ class Saver:
     wish: Wish
     transports: tuple[TransportName, ...]
     tell: Callable[[str], None]
+    otherwise: Callable[[PersistReason], bool] | None = None
     transport: TransportName | None = None
     tip: ObjectId | None = None
     newest: Save | None = None
@@ -55,6 +57,8 @@ class Saver:
         Raises:
             TakenOver: the run went on elsewhere; what was done here is kept as a fork.
         """
+        if self.is_refused and self.otherwise is not None:
+            return self.otherwise(reason)
         if self.is_refused or (time.monotonic() < self._quiet_until and reason not in _LAST):
             return False
         try:
@@ -136,6 +140,8 @@ class Saver:
                 clone.record_transport(self.context.paths, self.remote.url, way)
             return self._settle(made, done, begins=True)
         self.is_refused = True
+        if self.otherwise is not None:
+            return self.otherwise(PersistReason.RESUMED)
         self._once("refused", self._refusal("; ".join(refusals)))
         return False
 

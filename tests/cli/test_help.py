@@ -21,7 +21,6 @@ LATER = (
     "worker",
     "mcp",
     "prune",
-    "bundle",
     "chat",
 )
 HEAVY = ("typer", "pydantic", "dataclasses", "git", "pathlib", "rich", "structlog", "yaml", "subprocess")

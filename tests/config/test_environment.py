@@ -76,14 +76,14 @@ def test_unknown_variables_are_told_with_the_nearest_name(layers: Layers, name: 
 def test_what_is_wrong_in_a_variable_is_said_with_its_name(layers: Layers) -> None:
     layers.environment.update(
         ORCHESTRATOR_VERIFY__TEST="[[make",
-        ORCHESTRATOR_SESSION__PERSIST_EVERY_S="60",
+        ORCHESTRATOR_RETRIEVAL__BUDGET_TOKENS="60",
         ORCHESTRATOR_WORKTREES__BRING="\udcff",
     )
 
     problems = layers.problems()
 
     assert problems[0].startswith(
-        "ORCHESTRATOR_SESSION__PERSIST_EVERY_S: `session.persist_every_s` is not available"
+        "ORCHESTRATOR_RETRIEVAL__BUDGET_TOKENS: `retrieval.budget_tokens` is not available"
     )
     assert problems[1].startswith("ORCHESTRATOR_VERIFY__TEST: is not YAML")
     assert problems[2] == "ORCHESTRATOR_WORKTREES__BRING: is not UTF-8 here"

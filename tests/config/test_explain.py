@@ -27,9 +27,9 @@ def test_every_value_is_shown_with_its_origin(layers: Layers) -> None:
 
 
 def test_only_what_works_is_shown(layers: Layers) -> None:
-    keys = {row.key for row in show(layers.load("session: {push: false}\n"))}
+    keys = {row.key for row in show(layers.load("retrieval: {store: null}\n"))}
 
-    assert not any(key.startswith(("session.push", "budget", "models")) for key in keys)
+    assert not any(key.startswith(("retrieval.store", "budget", "models")) for key in keys)
     assert "execution.max_parallel" not in keys
 
 
@@ -57,7 +57,7 @@ def test_sections_names_and_later_keys_are_explained_too(layers: Layers) -> None
     assert explain("workflows.w.steps.0.agent", loaded).value == "codex"
     assert explain("workflows.w.steps.7.agent", loaded).value is None
     assert explain("verify.test.0.run.0", loaded).value is None
-    assert not explain("session.push", loaded).is_available
+    assert not explain("retrieval.store", loaded).is_available
     assert not explain("models.big.provider", loaded).is_available
     assert explain("thresholds", loaded).default == {
         "max_major": 0,

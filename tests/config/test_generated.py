@@ -79,7 +79,7 @@ def test_the_page_names_every_key_with_its_meaning() -> None:
         "models: {b: {}}",
         "web_mode: true",
         "approve: diff",
-        "session: {push: true}",
+        "retrieval: {store: x}",
         "version: 2",
         "nothing: 1",
         "limits: {cpu: 1}",

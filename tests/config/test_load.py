@@ -229,7 +229,7 @@ def test_all_problems_of_all_layers_are_named_at_once(layers: Layers) -> None:
         ("execution: {max_parallel: 3}", ":1:13: `execution.max_parallel` is not available in this version"),
         ("limits: [1]", ":1:9: `limits` must be a mapping, not a list"),
         ("limits: {cpu_s: {}}", "must be a whole number, not a mapping"),
-        ("session: {push: 0}", "`session.push` is not available in this version"),
+        ("retrieval: {store: x}", "`retrieval.store` is not available in this version"),
         ("budget: {max_cots: 1}", "`budget.max_cots` is not a key"),
         ("approve: diff", ":1:1: `approve` is not available in this version"),
         ("web_mode: sometimes", "`web_mode`"),
