@@ -30,6 +30,7 @@ from orchestrator.sessions.giving_way import Target, checkpoints_of, give_way
 from orchestrator.sessions.lease import parse_remote_name
 from orchestrator.sessions.saved import Saved, read_saved
 from orchestrator.sessions.segments import chain_ref
+from orchestrator.state.document import parsed
 from orchestrator.state.layout import make_directories, rebuild_layout
 from orchestrator.state.manager import StateManager
 
@@ -114,6 +115,7 @@ def bring_back(target: Target, found: list[Saved]) -> Restored:
     """
     done = Restored(found[0].manifest.session if found else "")
     if not found:
+        forget_incoming(target.repository)
         return done
     lock = DirectoryLock(
         target.located.common_dir,
@@ -166,22 +168,34 @@ def _inside(document: JsonObject, *keys: str) -> JsonObject:
 def _bring_back(target: Target, state: StateManager, saved: Saved, done: Restored) -> None:
     ref = chain_ref(saved.manifest.session, saved.run_id)
     local = target.repository.read_ref(ref)
-    past = saved.past
     known = _is_known(state, saved.run_id)
     if known and local is not None and is_ancestor(target.repository, saved.tip, local):
         return
+    document, past = _here(target, saved), saved.past
+    _require_usable(target, saved, document)
     if known:
         kept = give_way(target, state, saved, local)
         done.kept += [name for name in kept if name not in done.kept]
         past = _newer(target.repository, saved, local)
     _put_refs(target.repository, saved)
     _put_papers(target, saved)
-    state.recover_run(_here(target, saved), past=past, replaces=known)
+    state.recover_run(document, past=past, replaces=known)
     run = state.get_run(saved.run_id)
     done.runs[run.id] = str(run.status)
     _put_branch(target.repository, saved.run_id, run.metadata.progress)
     checkpoints_of(target).restore_manifest(run.id)
     target.repository.update_ref(ref, saved.tip, local)
+
+
+def _require_usable(target: Target, saved: Saved, document: JsonObject) -> None:
+    """Looks at everything that will be written, before anything is.
+
+    Raises:
+        Refused: `document-invalid`, `plan-invalid` or `save-invalid`.
+    """
+    parsed(document)
+    for path in saved.papers:
+        saved.paper(target.repository.git, path)
 
 
 def _newer(repository: Repository, saved: Saved, local: ObjectId | None) -> tuple[PastEvent, ...]:
