@@ -11,7 +11,16 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import checkpointing, isolation, migrating, recording, redaction, start_up, whole_run
+from benchmarks import (
+    checkpointing,
+    isolation,
+    migrating,
+    persisting,
+    recording,
+    redaction,
+    start_up,
+    whole_run,
+)
 from benchmarks.machine import describe, load
 from benchmarks.place import Place, Sizes, enter, make_place
 from benchmarks.rounds import Result
@@ -29,6 +38,9 @@ BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "run": (whole_run.run, 11),
     "init": (whole_run.init, 11),
     "redaction": (redaction.redaction, 15),
+    "persist": (persisting.persist, 15),
+    "pause": (persisting.pause, 7),
+    "restore": (persisting.restore, 11),
 }
 """Each benchmark with its usual number of rounds."""
 

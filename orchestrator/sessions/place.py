@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,8 @@ def place_to_push(repository: Repository, session: Session) -> Place:
     """
     named = session.remote or DEFAULT_REMOTE
     if _is_address(repository, named):
-        return Place("", named)
-    return Place(named, push_url(repository, named))
+        return Place("", _exact(repository, named))
+    return Place(named, _exact(repository, push_url(repository, named)))
 
 
 def place_to_fetch(repository: Repository, session: Session, store: ConsentStore) -> Place:
@@ -58,13 +59,22 @@ def place_to_fetch(repository: Repository, session: Session, store: ConsentStore
     named = session.remote or DEFAULT_REMOTE
     if not _is_address(repository, named):
         return Place(named, fetch_url(repository, named))
-    if not store.is_given(named):
+    address = _exact(repository, named)
+    if not store.is_given(address):
         raise Refused(
             f"{shown_url(named)} is no remote of this repository, and you have not agreed to it.",
             code="remote-not-agreed",
             hint="Agree to it with: orchestrator init --push-state",
         )
-    return Place("", named)
+    return Place("", address)
+
+
+def _exact(repository: Repository, url: str) -> str:
+    """Returns an address that means the same from everywhere: a path without its `..`, from the root on."""
+    head, slash, _ = url.partition("/")
+    if "://" in url or ":" in head or (not slash and ":" in url):
+        return url
+    return os.path.realpath(os.path.join(repository.checkout, os.path.expanduser(url)))
 
 
 def _is_address(repository: Repository, named: str) -> bool:
