@@ -76,21 +76,27 @@ def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
     run = document.get("run")
     if not isinstance(run, Mapping) or run.get("id") != run_id:
         raise invalid(run_id, "its record is that of another run")
-    events: list[tuple[ObjectId, tuple[PastEvent, ...]]] = []
-    papers: dict[str, tuple[ObjectId, str]] = {}
-    total = 0
-    for commit in segments.chain(git, tip):
-        manifest = segments.parse_manifest(
-            segments.read_part(git, commit, segments.MANIFEST, most_bytes=segments.MAX_SMALL_BYTES)
+    commits = segments.chain(git, tip)
+    manifests = [
+        segments.parse_manifest(data)
+        for data in segments.read_parts(
+            git,
+            [(commit, segments.MANIFEST) for commit in commits],
+            most_bytes=segments.MAX_SMALL_BYTES,
         )
-        data = segments.read_part(git, commit, segments.EVENTS, most_bytes=MAX_PART_BYTES)
-        total += len(data)
-        if total > MAX_TOTAL_BYTES:
-            raise invalid(run_id, f"it has more than {MAX_TOTAL_BYTES:,} bytes of events")
-        events.append((commit, tuple(parse_events(data, run_id))))
-        for path, digest in manifest.files.items():
-            papers[checked_path(path, run_id)] = (commit, digest)
-    return Saved(tip, newest.manifest, document, tuple(events), papers)
+    ]
+    told = segments.read_parts(
+        git, [(commit, segments.EVENTS) for commit in commits], most_bytes=MAX_PART_BYTES
+    )
+    events = tuple(
+        (commit, tuple(parse_events(data, run_id))) for commit, data in zip(commits, told, strict=True)
+    )
+    papers = {
+        checked_path(path, run_id): (commit, digest)
+        for commit, manifest in zip(commits, manifests, strict=True)
+        for path, digest in manifest.files.items()
+    }
+    return Saved(tip, newest.manifest, document, events, papers)
 
 
 def parse_events(data: bytes, run_id: str) -> Iterator[PastEvent]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.model.ids import ObjectId
 from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.repository import Repository
+from orchestrator.sessions.segments import contents
 
 _CHUNK_BYTES = 16 << 20
 LARGEST_BYTES = 100 << 20
@@ -30,16 +31,15 @@ def scan(
     remote: str,
     redactor: Redactor,
 ) -> Scanned:
-    """Looks at every object that `tips` reach and neither `known` nor the remote's branches do.
+    """Looks at every object that `tips` reach and `known` do not.
 
-    The remote's branches are those that the user has fetched (`refs/remotes/<remote>/`).
+    Where nothing is known yet, what the user has fetched of the remote's branches counts as there.
     """
     if not tips:
         return Scanned(0, ())
-    words = ["rev-list", "--objects", *tips, "--not", *known]
-    if remote:
-        words.append(f"--remotes={remote}")
-    listed = repository.git.run(*words).stdout
+    there = known or tuple(repository.refs(f"refs/remotes/{remote}/").values() if remote else ())
+    asked = "".join([*(f"{tip}\n" for tip in tips), *(f"^{oid}\n" for oid in there)])
+    listed = repository.git.run("rev-list", "--objects", "--stdin", input=asked.encode()).stdout
     if not listed:
         return Scanned(0, ())
     objects = [_named(line) for line in listed.split(b"\n") if line]
@@ -73,19 +73,9 @@ def _search(repository: Repository, batch: list[tuple[bytes, bytes]], redactor: 
     data = repository.git.run("cat-file", "--batch", input=asked).stdout
     return [
         f"{_shown(oid, name)}: looks like a secret"
-        for (oid, name), content in zip(batch, _contents(data), strict=True)
+        for (oid, name), content in zip(batch, contents(data), strict=True)
         if redactor.data(content) is not content
     ]
-
-
-def _contents(data: bytes) -> Iterator[bytes]:
-    """Yields the contents in what `cat-file --batch` printed."""
-    at = 0
-    while at < len(data):
-        line_end = data.index(b"\n", at)
-        size = int(data[at:line_end].split(b" ")[2])
-        yield data[line_end + 1 : line_end + 1 + size]
-        at = line_end + 1 + size + 1
 
 
 def _named(line: bytes) -> tuple[bytes, bytes]:

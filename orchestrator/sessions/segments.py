@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -201,17 +201,37 @@ def parse_manifest(data: bytes) -> Manifest:
 
 
 def read_part(git: Git, commit: ObjectId, name: str, *, most_bytes: int) -> bytes:
-    """Returns one file of a save.
+    """Returns one file of a save; raises as `read_parts`."""
+    return read_parts(git, [(commit, name)], most_bytes=most_bytes)[0]
+
+
+def read_parts(git: Git, wanted: Sequence[tuple[ObjectId, str]], *, most_bytes: int) -> list[bytes]:
+    """Returns files of saves, all by two processes.
 
     Raises:
-        Refused: `save-invalid`, it is missing or larger than `most_bytes`.
+        Refused: `save-invalid`, one is missing or larger than `most_bytes`, or all together are 8 times that.
     """
-    sized = git.run("cat-file", "-s", f"{commit}:{name}", ok=(0, 128))
-    if sized.status != 0:
-        raise invalid("a run", f"it holds no {name}")
-    if int(sized.stdout) > most_bytes:
-        raise invalid("a run", f"its {name} has {int(sized.stdout):,} bytes; {most_bytes:,} are allowed")
-    return git.run("cat-file", "blob", f"{commit}:{name}").stdout
+    asked = "".join(f"{commit}:{name}\n" for commit, name in wanted).encode()
+    sizes = git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", input=asked).stdout
+    total = 0
+    for line, (_, name) in zip(sizes.decode("utf-8", "replace").splitlines(), wanted, strict=True):
+        kind, _, size = line.partition(" ")
+        if kind != "blob":
+            raise invalid("a run", f"it holds no {name}")
+        total += int(size)
+        if int(size) > most_bytes or total > 8 * most_bytes:
+            raise invalid("a run", f"its {name} has {int(size):,} bytes; {most_bytes:,} are allowed")
+    return list(contents(git.run("cat-file", "--batch", input=asked).stdout))
+
+
+def contents(data: bytes) -> Iterator[bytes]:
+    """Yields the contents in what `cat-file --batch` printed."""
+    at = 0
+    while at < len(data):
+        line_end = data.index(b"\n", at)
+        size = int(data[at:line_end].split(b" ")[2])
+        yield data[line_end + 1 : line_end + 1 + size]
+        at = line_end + 1 + size + 1
 
 
 def chain(git: Git, tip: ObjectId) -> tuple[ObjectId, ...]:
