@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config.load import user_config_file
+from orchestrator.config.schema import Session
 from orchestrator.config.trust import place_key, user_trust_directory
 from orchestrator.doctor.context import Context
+from orchestrator.errors import OrchestratorError
 from orchestrator.model.json import JsonObject
 from orchestrator.repo.repository import OURS
+from orchestrator.sessions.place import place_to_push, user_consents
 
 _REPORTS = "bug-*.txt"
 _MARK = b"orchestrator bug report\n"
@@ -81,7 +85,7 @@ def footprint(context: Context) -> Footprint:
         objects=objects,
         object_bytes=object_bytes,
         in_git_dir=tuple(sorted(_in_git_dir(located.git_dir, located.common_dir))),
-        outside=tuple(sorted({*_approvals(context), *_reports()})),
+        outside=tuple(sorted({*_approvals(context), *_consents(context), *_reports()})),
     )
 
 
@@ -143,6 +147,16 @@ def _approvals(context: Context) -> Iterator[str]:
     for checkout in checkouts(context):
         for path in store.files_of_place(place_key(checkout, identity)):
             yield str(path)
+
+
+def _consents(context: Context) -> Iterator[str]:
+    """Yields the files by which the user agreed that state is pushed to a remote of this repository."""
+    store = user_consents()
+    for name in context.git().lines("remote") if store.holds_any else ():
+        with contextlib.suppress(OrchestratorError):
+            url = place_to_push(context.repository(), Session(remote=name)).url
+            if store.is_given(url):
+                yield str(store.file_of(url))
 
 
 def checkouts(context: Context) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class ConsentStore:
         if not self._is_usable():
             return False
         try:
-            record = json.loads(read_small(self._file(url)))
+            record = json.loads(read_small(self.file_of(url)))
         except ValueError:
             return False
         return isinstance(record, dict) and record.get("schema_version") == 1
@@ -72,16 +72,17 @@ class ConsentStore:
         self._is_usable()
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         record = {"schema_version": 1, "url": shown_url(url), "at": at}
-        disk.write(self._file(url), json.dumps(record, indent=1).encode() + b"\n")
+        disk.write(self.file_of(url), json.dumps(record, indent=1).encode() + b"\n")
 
     def withdraw(self, url: str) -> bool:
         """Takes a consent back; returns whether there was one."""
         if not self.is_given(url):
             return False
-        Disk().remove(self._file(url))
+        Disk().remove(self.file_of(url))
         return True
 
-    def _file(self, url: str) -> Path:
+    def file_of(self, url: str) -> Path:
+        """Returns where the consent to an address is, or would be."""
         digest = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()
         return self._directory / f"{digest}.json"
 
