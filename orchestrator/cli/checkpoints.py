@@ -13,11 +13,11 @@ from orchestrator.errors import Refused
 def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
     """Lists a run's checkpoints, newest first; they live in git, so this works when the database is gone."""
     call = invocation(ctx)
-    from orchestrator.cli.saved import saved_in
+    from orchestrator.cli.saved import checkpoints_of, saved_in
     from orchestrator.model.ids import parse_run_id
 
     run_id = parse_run_id(run)
-    found = saved_in(call).list_checkpoints(run_id)
+    found = checkpoints_of(saved_in(call), run_id)
     if not found:
         _require_known(call, run_id)
     if call.screen.as_json:

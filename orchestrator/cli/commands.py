@@ -13,7 +13,7 @@ COMMANDS = {
     "findings": "Show what the checks complained about.",
     "report": "Show a run's report in Markdown.",
     "checkpoints": "List a run's checkpoints, newest first.",
-    "restore": "Write a checkpoint's files into a new directory.",
+    "restore": "Write a checkpoint's files into a new directory; bring back an archived run.",
     "merge": "Merge a run's result into the current branch.",
     "discard": "Drop a run's branch and trees; a checkpoint stays.",
     "cancel": "Stop a run; what it reached is kept.",
@@ -22,7 +22,8 @@ COMMANDS = {
     "interventions": "List what needs a person.",
     "resolve": "Answer something that needed a person.",
     "verify": "Run the checks on the working tree as it is.",
-    "sessions": "List, show and rename the states that machines left here.",
+    "prune": "Make room: remove what ended runs left, archive old ones in git.",
+    "sessions": "List, show, rename and prune the states that machines left here.",
     "migrate": "Take over what earlier orchestrators left; show it first, take it back later.",
     "doctor": "Look for problems and say how to fix each.",
     "config": "Show, check and explain the configuration.",
@@ -35,7 +36,7 @@ GROUPS = frozenset({"config", "agents", "sessions"})
 """Commands that have commands of their own."""
 
 LATER = frozenset(
-    {"plan", "migrate", "secrets", "prune", "bundle", "approvals", "approve", "reject", "index"}
+    {"plan", "migrate", "secrets", "bundle", "approvals", "approve", "reject", "index"}
     | {"search", "why", "compare", "chat", "serve", "worker", "mcp"}
 )
 """Commands of versions to come: refused as such, never taken for a misspelling."""

@@ -26,7 +26,8 @@ Commands:
   findings       Show what the checks complained about.
   report         Show a run's report in Markdown.
   checkpoints    List a run's checkpoints, newest first.
-  restore        Write a checkpoint's files into a new directory.
+  restore        Write a checkpoint's files into a new directory; bring back an
+                 archived run.
   merge          Merge a run's result into the current branch.
   discard        Drop a run's branch and trees; a checkpoint stays.
   cancel         Stop a run; what it reached is kept.
@@ -35,7 +36,10 @@ Commands:
   interventions  List what needs a person.
   resolve        Answer something that needed a person.
   verify         Run the checks on the working tree as it is.
-  sessions       List, show and rename the states that machines left here.
+  prune          Make room: remove what ended runs left, archive old ones in
+                 git.
+  sessions       List, show, rename and prune the states that machines left
+                 here.
   migrate        Take over what earlier orchestrators left; show it first, take
                  it back later.
   doctor         Look for problems and say how to fix each.
@@ -280,15 +284,16 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'restore': r'''Usage: orchestrator restore [OPTIONS] CHECKPOINT
+    'restore': r'''Usage: orchestrator restore [OPTIONS] CHECKPOINT|RUN
 
-  Write a checkpoint's files into a new directory.
+  Write a checkpoint's files into a new directory; bring back an archived run.
 
 Arguments:
-  CHECKPOINT <str>  Id as `checkpoints` shows it.  [required]
+  CHECKPOINT|RUN <str>  Id as `checkpoints` shows it; or an archived run.
+                        [required]
 
 Options:
-  --into DIR  A directory that is missing or empty.  [required]
+  --into DIR  A directory that is missing or empty.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -460,14 +465,33 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
+    'prune': r'''Usage: orchestrator prune [OPTIONS]
+
+  Make room: remove what ended runs left, archive old ones in git.
+
+Options:
+  --dry-run  Show what would be removed; change nothing.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
     'sessions': r'''Usage: orchestrator sessions [OPTIONS] COMMAND [ARGS]...
 
-  List, show and rename the states that machines left here.
+  List, show, rename and prune the states that machines left here.
 
 Commands:
   list    List the sessions here, the one begun or adopted last first.
   show    Show one session: its machine, its place, what it holds.
   rename  Give a session a name that people remember; its id stays.
+  prune   Make room in the sessions alone, and remove those of other...
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -520,6 +544,25 @@ Options of every command, before or after its name:
 Arguments:
   SESSION <str>  Id or name, or how an id begins.  [required]
   NAME <str>     What to call it; '' takes the name away.  [required]
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions prune': r'''Usage: orchestrator sessions prune [OPTIONS]
+
+  Make room in the sessions alone, and remove those of other machines that know
+  no run any more.
+
+Options:
+  --dry-run  Show what would be removed; change nothing.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

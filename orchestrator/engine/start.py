@@ -16,6 +16,7 @@ from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
 from orchestrator.model.plan import Plan, single_phase
 from orchestrator.model.run import Integrate, Run, RunMetadata, RunOptions, RunOrigin, RunStatus
 from orchestrator.paths import names
+from orchestrator.repo.archive import read_archived
 from orchestrator.repo.repository import Head
 
 NESTED_MARK = "ORCHESTRATOR_EXECUTION"
@@ -192,7 +193,8 @@ def _target_branch(context: EngineContext, request: RunRequest, head: Head) -> s
 
 def _check_free(context: EngineContext, run_id: RunId, options: RunOptions) -> None:
     taken = any(run.id == run_id for run in context.state.list_runs())
-    if taken or context.repository.read_ref(names.RUN_REFS + run_id) is not None:
+    archived = read_archived(context.repository, run_id) is not None
+    if taken or archived or context.repository.read_ref(names.RUN_REFS + run_id) is not None:
         raise Refused(
             f"The run id {run_id} is taken.",
             code="run-id-taken",

@@ -11,6 +11,7 @@ from orchestrator.errors import GitFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId
 from orchestrator.paths import names
+from orchestrator.repo.archive import read_all
 from orchestrator.repo.repository import OURS, Repository
 
 
@@ -78,7 +79,10 @@ def holds(repository: Repository, bundle: Path) -> Mapping[str, ObjectId]:
 
 def unmerged_runs(repository: Repository) -> tuple[str, ...]:
     """Returns the ids of the runs that left something which no branch, tag or remote of the user's holds."""
-    refs = repository.our_refs()
+    refs = dict(repository.our_refs())
+    for archived in read_all(repository):
+        for name, oid in archived.refs.items():
+            refs.setdefault(name, oid)
     prefixes = (names.RUN_REFS, names.RESULT_REFS, names.BRANCHES)
     runs = {name[len(prefix) :] for name in refs for prefix in prefixes if name.startswith(prefix)}
     return tuple(sorted(run for run in runs if _is_unmerged(repository, refs, run)))

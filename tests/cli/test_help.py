@@ -20,7 +20,6 @@ LATER = (
     "plan",
     "worker",
     "mcp",
-    "prune",
     "bundle",
     "chat",
 )
