@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from orchestrator.model.run import ENDED_RUN, Run, RunStatus
 from orchestrator.paths import names
 from orchestrator.process import leftovers
 from orchestrator.repo import results
+from orchestrator.repo.archive import archived_runs
 from orchestrator.repo.recovery import Found, FoundRun, find_runs
 from orchestrator.repo.removal import DISCARDED_REFS
 from orchestrator.repo.settle import is_ancestor
@@ -68,6 +69,7 @@ class Recovery:
     manifests: list[str] = field(default_factory=list)
     revoked: int = 0
     resumable: list[str] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def sentences(self) -> tuple[str, ...]:
@@ -81,6 +83,12 @@ class Recovery:
             said.append(f"listed the checkpoints of {', '.join(self.manifests)} again")
         if self.revoked:
             said.append("what the configuration would run has to be approved again: orchestrator trust")
+        if self.archived:
+            count = len(self.archived)
+            words = "1 archived run stays" if count == 1 else f"{count} archived runs stay"
+            which = "it back" if count == 1 else "one back"
+            way = f"orchestrator restore {self.archived[0]}"
+            said.append(f"{words} in the archive; bring {which} with: {way}")
         return tuple(said) or ("Everything is there; nothing had to be recovered.",)
 
     def as_json(self) -> dict[str, Json]:
@@ -101,6 +109,7 @@ class Recovery:
             "branches": self.branches,
             "manifests": self.manifests,
             "resumable": self.resumable,
+            "archived": self.archived,
             "problems": self.problems,
         }
 
@@ -128,8 +137,9 @@ def recover(
     with lock:
         _require_idle(context, note, patience_s)
         found = find_runs(context.checkpoints())
-        _require_something(context, found)
-        return _recover(context, found)
+        archived = sorted(archived_runs(context.repository()))
+        _require_something(context, found, archived)
+        return _recover(context, found, archived)
 
 
 def _require_idle(context: Context, note: Note, patience_s: float) -> None:
@@ -148,7 +158,7 @@ def _require_idle(context: Context, note: Note, patience_s: float) -> None:
         time.sleep(0.1)
 
 
-def _require_something(context: Context, found: Found) -> None:
+def _require_something(context: Context, found: Found, archived: Sequence[str]) -> None:
     paths = context.paths()
     directory = os.fspath(paths.orchestrator_dir)
     ownership = read_ownership(directory)
@@ -156,7 +166,7 @@ def _require_something(context: Context, found: Found) -> None:
         raise unusable(directory, ownership)
     if ownership is Ownership.FOREIGN and not (is_remains(directory) and (found.runs or found.problems)):
         raise unusable(directory, ownership)
-    if ownership in (Ownership.ABSENT, Ownership.CLONE) and not found.runs:
+    if ownership in (Ownership.ABSENT, Ownership.CLONE) and not found.runs and not archived:
         raise Refused(
             "No checkpoint of any run is in this repository, so there is nothing to recover.",
             code="nothing-to-recover",
@@ -164,7 +174,7 @@ def _require_something(context: Context, found: Found) -> None:
         )
 
 
-def _recover(context: Context, found: Found) -> Recovery:
+def _recover(context: Context, found: Found, archived: Sequence[str]) -> Recovery:
     done, paths = Recovery(problems=list(found.problems)), context.paths()
     damaged = _is_damaged(context)
     newest = _newest(found)
@@ -191,6 +201,8 @@ def _recover(context: Context, found: Found) -> Recovery:
         for run in state.list_runs():
             with _told(done, run.id):
                 _complete(context, state, run, done)
+        known = {run.id for run in state.list_runs()} | context.elsewhere()
+        done.archived = [run_id for run_id in archived if run_id not in known]
     return done
 
 

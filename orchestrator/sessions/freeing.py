@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from orchestrator.engine import keeping
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.keeping import remove_tree
 from orchestrator.engine.merging import repository_lock
 from orchestrator.engine.work import TREE, open_work
 from orchestrator.model.event import Event
@@ -32,7 +32,7 @@ def remove_trees(context: EngineContext, run_id: RunId) -> str:
     Raises:
         Refused, Failed, GitFailed: the tree cannot be kept, so it stays.
     """
-    keeping.remove_tree(open_work(context, run_id, lambda: False), "pruned")
+    remove_tree(open_work(context, run_id, lambda: False), "pruned")
     removal.remove_notes(context.trees.root / run_id / TREE)
     discard(context.trees, run_id)
     return f"orchestrator checkpoints {run_id}"

@@ -9,6 +9,7 @@ from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, s
 from orchestrator.errors import Failed, Refused
 from orchestrator.paths import names
 from orchestrator.process.spawn import minimal_environment, run_captured
+from orchestrator.repo.archive import archived_runs
 from orchestrator.repo.git import OLDEST
 from orchestrator.repo.repository import OURS
 from orchestrator.state.layout import Ownership
@@ -88,7 +89,7 @@ def _run_refs(context: Context) -> Diagnosis:
     runs = context.runs.peek()
     if runs is None and context.ownership() is not Ownership.OURS:
         return skip("It is not initialised here.")
-    known = {*(runs or ()), *context.elsewhere()}
+    known = {*(runs or ()), *context.elsewhere(), *archived_runs(context.repository())}
     lost = sorted(checkpointed - known)
     if lost:
         return fail(
