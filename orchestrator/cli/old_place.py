@@ -78,6 +78,23 @@ def found(call: Invocation, run: str, refusal: Refused) -> LegacyReport:
     return known
 
 
+def explained(call: Invocation, refusal: Refused) -> Refused:
+    """Returns a refusal of our own state with the way on where an earlier orchestrator left its own."""
+    if refusal.code not in ("not-initialised", "foreign-directory"):
+        return refusal
+    root = call.locate().home
+    hint = "An earlier orchestrator left its state here. Take it over: orchestrator migrate"
+    if refusal.code == "foreign-directory":
+        from orchestrator.migrate.inside import layout_inside
+
+        layout = layout_inside(root)
+        if layout is None:
+            return refusal
+        message = f"{call.locate().orchestrator_dir} holds what {layout.title.partition(',')[0]} left."
+        return Refused(message, code=refusal.code, hint=hint)
+    return Refused(refusal.message, code=refusal.code, hint=hint) if any_found(root) else refusal
+
+
 def glanced(run: LegacyRun) -> RunGlance:
     """Returns a run of an earlier orchestrator as a line of `status`."""
     return {

@@ -102,6 +102,40 @@ def test_a_foreign_directory_is_refused(repository: Path, call: Call) -> None:
     assert [path.name for path in (repository / ".orchestrator").iterdir()] == ["theirs.txt"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("init",),
+        ("init", "--dry-run"),
+        ("init", "--trust", "--yes"),
+        ("trust", "--yes"),
+        ("run", "x", "--command", "true"),
+        ("resume",),
+        ("status",),
+        ("ops",),
+        ("merge", "x"),
+        ("deinit", "--yes"),
+        ("doctor", "--recover"),
+    ],
+)
+def test_a_directory_of_an_earlier_orchestrator_is_left_to_migrate(
+    repository: Path, call: Call, words: tuple[str, ...]
+) -> None:
+    inside = repository / ".orchestrator"
+    (inside / "feedback").mkdir(parents=True)
+    (inside / "feedback/one.jsonl").write_text("{}\n")
+    before = tree(repository)
+
+    answer = call(*words, cwd=repository)
+
+    assert answer.status == 2
+    assert "error[foreign-directory]" in answer.err
+    assert "holds what workflow-orchestrator left." in answer.err
+    assert answer.err.splitlines()[-1].endswith("orchestrator migrate")
+    assert "init" not in answer.err
+    assert tree(repository) == before
+
+
 CHECKED = """\
 version: 1
 verify:
