@@ -479,6 +479,7 @@ Options:
   --plan-out FILE     Write the plan into this file; change nothing else.
   --tracked           Move files that git tracks too, in its index.
   --force             With --rollback: keep what changed since in quarantine.
+  --trust             Use the layouts of this repository in this call.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

@@ -83,13 +83,16 @@ def described(progress: Progress, elapsed_s: float) -> str:
     return f"{line}  {progress.source}"
 
 
-def say_plan(call: Invocation, migration: Migration, waiting: Sequence[str]) -> None:
-    """Prints a plan as a table with totals, or as the object of CONTRACT.md."""
+def say_plan(
+    call: Invocation, migration: Migration, waiting: Sequence[str], remarks: Sequence[str] = ()
+) -> None:
+    """Prints a plan as a table with totals, or as the object of CONTRACT.md; `remarks` are warnings too."""
     if call.screen.as_json:
         waits: list[Json] = list(waiting)
         document = migration.to_json()
         pending = bool(document["pending"]) or bool(waits)
-        call.screen.json({**document, "pending": pending, "takeover_waiting": waits})
+        warnings: list[Json] = [*remarks, *migration.plan.warnings]
+        call.screen.json({**document, "pending": pending, "warnings": warnings, "takeover_waiting": waits})
         return
     screen, plan = call.screen, migration.plan
     if migration.interrupted is not None:
@@ -108,7 +111,7 @@ def say_plan(call: Invocation, migration: Migration, waiting: Sequence[str]) -> 
         screen.out("Nothing to migrate.")
     _say_left_alone(screen, plan)
     _say_troubles(screen, migration)
-    for warning in plan.warnings:
+    for warning in (*remarks, *plan.warnings):
         screen.warn(warning)
 
 
@@ -157,35 +160,41 @@ def _say_left_alone(screen: Screen, plan: Plan) -> None:
         screen.out(f"  {one.source} ({one.kind.value})" + (f": {one.reason}" if one.reason else ""))
 
 
-def say_moved(call: Invocation, moved: Moved) -> int:
+def say_moved(call: Invocation, moved: Moved, remarks: Sequence[str] = ()) -> int:
     """Prints what a migration did, and how to take it back; returns the exit status."""
     outcome, screen = moved.outcome, call.screen
     plan = outcome.plan if outcome.plan is not None else (outcome.record.plan if outcome.record else None)
-    moved_actions = [one for one in plan.actions if one.action in ("move", "merge")] if plan else []
-    did = outcome.did
     if screen.as_json:
-        screen.json(_moved_json(moved, plan))
+        screen.json(_moved_json(moved, plan, remarks))
         return 0
+    for remark in remarks:
+        screen.warn(remark)
+    _say_outcome(screen, moved, plan)
+    for report in moved.takeovers.values():
+        _say_takeover(screen, report)
+    for line in (*outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)):
+        screen.note("kept: ", line)
+    if outcome.did in ("migrated", "resumed") and plan is not None:
+        screen.note(f"Take it back with: orchestrator migrate --rollback {plan.id}")
+    return 0
+
+
+def _say_outcome(screen: Screen, moved: Moved, plan: Plan | None) -> None:
+    did = moved.outcome.did
     if did == "rolled-back" and plan is not None:
         screen.out(f"Migration {plan.id} is taken back; everything is where it was.")
-    elif did in ("migrated", "resumed") and plan is not None and outcome.record is not None:
-        for one in moved_actions:
+    elif did in ("migrated", "resumed") and plan is not None and moved.outcome.record is not None:
+        actions = [one for one in plan.actions if one.action in ("move", "merge")]
+        for one in actions:
             screen.detail(f"  {one.source} -> {one.target or 'original/'}")
-        files = sum(one.files for one in moved_actions)
+        files = sum(one.files for one in actions)
         verb = "Finished the interrupted migration" if did == "resumed" else "Migrated"
-        screen.out(f"{verb} {len(moved_actions)} entries, {files:,} files ({plan.id}).")
+        screen.out(f"{verb} {len(actions)} entries, {files:,} files ({plan.id}).")
         _say_left_alone(screen, plan)
         for warning in plan.warnings:
             screen.warn(warning)
     elif not moved.takeovers:
         screen.out("Nothing to migrate.")
-    for report in moved.takeovers.values():
-        _say_takeover(screen, report)
-    for line in (*outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)):
-        screen.note("kept: ", line)
-    if did in ("migrated", "resumed") and plan is not None:
-        screen.note(f"Take it back with: orchestrator migrate --rollback {plan.id}")
-    return 0
 
 
 def _say_takeover(screen: Screen, report: TakeoverReport) -> None:
@@ -203,11 +212,12 @@ def _say_takeover(screen: Screen, report: TakeoverReport) -> None:
         screen.note(f"left out: {problem.source}: {problem.sentence}")
 
 
-def _moved_json(moved: Moved, plan: Plan | None) -> dict[str, Json]:
+def _moved_json(moved: Moved, plan: Plan | None, remarks: Sequence[str]) -> dict[str, Json]:
     from orchestrator.migrate.migration import Migration
 
     document: dict[str, Json] = dict(Migration(plan, ()).to_json()) if plan is not None else {}
     document["pending"] = False
+    document["warnings"] = [*remarks, *(plan.warnings if plan is not None else ())]
     takeovers: list[Json] = [_takeover_json(name, one) for name, one in moved.takeovers.items()]
     kept: list[Json] = [*moved.outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)]
     return {**document, "did": moved.outcome.did, "kept": kept, "takeovers": takeovers}

@@ -85,9 +85,9 @@ def explained(call: Invocation, refusal: Refused) -> Refused:
     root = call.locate().home
     hint = "An earlier orchestrator left its state here. Take it over: orchestrator migrate"
     if refusal.code == "foreign-directory":
-        from orchestrator.migrate.inside import layout_inside
+        from orchestrator.migrate.present import layout_inside
 
-        layout = layout_inside(root)
+        layout = layout_inside(Path(root))
         if layout is None:
             return refusal
         message = f"{call.locate().orchestrator_dir} holds what {layout.title.partition(',')[0]} left."

@@ -206,17 +206,13 @@ class Layout(_Data):
         return self
 
 
-def load_catalogue(*, directories: Iterable[Path] = (), files: Iterable[Path] = ()) -> tuple[Layout, ...]:
-    """Returns the layouts of the package, then the user's own from `directories` (`*.yaml`) and `files`.
+def load_catalogue(*, supplied: Iterable[Layout] = (), files: Iterable[Path] = ()) -> tuple[Layout, ...]:
+    """Returns the layouts of the package, then those that the repository supplied and those in `files`.
 
     Raises:
         Refused: `layout-invalid`, naming every problem of the file; `layout-unreadable`.
     """
-    layouts = list(_own())
-    for directory in directories:
-        if directory.is_dir() and not directory.is_symlink():
-            layouts += [read_layout(path) for path in sorted(directory.glob("*.yaml"))]
-    layouts += [read_layout(path) for path in files]
+    layouts = [*_own(), *supplied, *(read_layout(path) for path in files)]
     seen: set[str] = set()
     for layout in layouts:
         if layout.name in seen:
@@ -227,6 +223,15 @@ def load_catalogue(*, directories: Iterable[Path] = (), files: Iterable[Path] = 
 
 def read_layout(path: Path) -> Layout:
     """Returns the layout that one file describes; raises what `load_catalogue` raises."""
+    return parse_layout(layout_bytes(path), printable(path))
+
+
+def layout_bytes(path: Path) -> bytes:
+    """Returns what a layout's file holds; never through a link, and it waits for nobody.
+
+    Raises:
+        Refused: `layout-unreadable`, or `layout-invalid` for one that is too large.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
@@ -239,7 +244,7 @@ def read_layout(path: Path) -> Layout:
         ) from error
     if len(text) > MAX_BYTES:
         raise _invalid(printable(path), "it is larger than 256 KiB")
-    return parse_layout(text, printable(path))
+    return text
 
 
 def parse_layout(text: bytes, where: str) -> Layout:

@@ -52,9 +52,9 @@ def _ownership(context: Context) -> Diagnosis:
 
 
 def _is_earlier(context: Context) -> bool:
-    from orchestrator.migrate.inside import layout_inside  # the catalogue, which a quick look does not pay
+    from orchestrator.migrate.present import layout_inside  # the catalogue, which a quick look does not pay
 
-    return layout_inside(str(context.paths().base_dir)) is not None
+    return layout_inside(context.paths().base_dir) is not None
 
 
 def missing_directories(context: Context) -> list[Path]:
