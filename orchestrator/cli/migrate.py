@@ -13,6 +13,7 @@ from orchestrator.errors import Refused
 
 if TYPE_CHECKING:
     from orchestrator.migrate.actions import Options, Plan
+    from orchestrator.migrate.catalogue import Layout
     from orchestrator.takeover.moving import Mover
 
 
@@ -83,9 +84,10 @@ def migrate(  # one parameter per option of the command line
     wanted = options if shown is None else shown.options
     chosen = own_layouts.choose(call, files, wanted, looks=shows, trust_now=trust)
     mover = migrating.mover(call, chosen.catalogue, jobs)
+    remarks = (*chosen.warnings, *_left_in_worktree(call, chosen.catalogue))
     if shows:
-        return _show(call, mover, options, chosen.warnings, check=check, plan_out=plan_out)
-    return migrating.say_moved(call, mover.migrate(options, shown=shown), chosen.warnings)
+        return _show(call, mover, options, remarks, check=check, plan_out=plan_out)
+    return migrating.say_moved(call, mover.migrate(options, shown=shown), remarks)
 
 
 def _insist_on_sense(asked: list[str], *, shows: bool, plan_file: str | None, force: bool) -> None:
@@ -137,11 +139,29 @@ def _read_plan(call: Invocation, plan_file: str | None) -> Plan | None:
     return plan_from_file(path)
 
 
+def _left_in_worktree(call: Invocation, catalogue: tuple[Layout, ...]) -> tuple[str, ...]:
+    """Returns a warning where the linked worktree called from holds old state of its own, which stays."""
+    from orchestrator.fs.failure import printable
+    from orchestrator.migrate.present import present
+
+    located = call.locate()
+    if located.checkout == located.home:
+        return ()
+    found = present(Path(located.checkout), catalogue)
+    sources = dict.fromkeys(printable(source) for _, each in found for source in each)
+    if not sources:
+        return ()
+    return (
+        f"This worktree, {printable(located.checkout)}, holds old state of its own, which stays: "
+        f"{', '.join(sources)}. Only that of {printable(located.home)} is migrated.",
+    )
+
+
 def _show(
     call: Invocation,
     mover: Mover,
     options: Options,
-    warnings: tuple[str, ...],
+    remarks: tuple[str, ...],
     *,
     check: bool,
     plan_out: str | None,
@@ -153,5 +173,5 @@ def _show(
     migration, waiting = mover.preview(options)
     if plan_out is not None:
         plan_to_file(migration.plan, Path(call.directory, plan_out), Disk())
-    migrating.say_plan(call, migration, [record.plan.id for record in waiting], warnings)
+    migrating.say_plan(call, migration, [record.plan.id for record in waiting], remarks)
     return 1 if check and (migration.pending or waiting) else 0

@@ -18,6 +18,7 @@ from orchestrator.state.manager import StateManager
 from orchestrator.takeover import naming
 from tests.cli.conftest import ENTRY, Call, process
 from tests.cli.test_on_a_terminal import on_terminal
+from tests.conftest import GitCall
 from tests.migrate.building import Facts, snapshot
 from tests.takeover import w_files
 
@@ -352,6 +353,33 @@ def test_sessions_inside_a_directory_that_is_not_ours_are_read(repository: Path,
 
     assert [run["id"] for run in status.json["runs"]] == [w_files.RUN]
     assert report.out.startswith("# Teach app.py to say good")
+
+
+def test_a_linked_worktree_keeps_old_state_of_its_own_and_is_told_so(
+    old: Path, call: Call, git: GitCall, tmp_path: Path
+) -> None:
+    linked = tmp_path / "linked"
+    git(old, "worktree", "add", "-q", str(linked), "-b", "other")
+    w_files.write_json(linked / ".workflow_state.json", w_files.a_state(workflow_id="wf_11111111"))
+    (linked / ".workflow_tool_feedback.jsonl").write_text("{}\n")
+    before = snapshot(linked)
+    warning = (
+        f"This worktree, {linked}, holds old state of its own, which stays: .workflow_state.json, "
+        f".workflow_tool_feedback.jsonl. Only that of {old} is migrated."
+    )
+
+    shown = call("migrate", "--dry-run", cwd=linked)
+    told = call("migrate", "--dry-run", "--json", cwd=linked).json["warnings"]
+    elsewhere = call("migrate", "--dry-run", "--json", cwd=old).json["warnings"]
+    moved = call("migrate", "--json", cwd=linked)
+    again = call("migrate", cwd=linked)
+
+    assert f"warning: {warning}\n" in shown.err
+    assert (told, elsewhere) == ([warning], [])
+    assert (moved.json["did"], moved.json["warnings"]) == ("migrated", [warning])
+    assert (again.status, again.out, again.err) == (0, "Nothing to migrate.\n", f"warning: {warning}\n")
+    assert snapshot(linked) == before
+    assert not (old / ".workflow_state.json").exists()
 
 
 def test_safe_moves_without_asking_and_says_how_to_take_it_back(old: Path, project: Path, call: Call) -> None:
