@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.invocation import Invocation
+from orchestrator.cli.progress import ProgressLine
 from orchestrator.cli.screen import Screen, Styled
 from orchestrator.cli.table import columns
-from orchestrator.cli.terminal import escape, write
 from orchestrator.cli.words import counted
 from orchestrator.errors import Refused
 from orchestrator.model.json import Json
 
 if TYPE_CHECKING:
     from orchestrator.migrate.actions import Action, Plan
-    from orchestrator.migrate.apply import Progress
     from orchestrator.migrate.catalogue import Layout
     from orchestrator.migrate.migration import Migration
     from orchestrator.migrate.rollback import Return
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from orchestrator.takeover.taking_over import TakeoverReport
 
 _TITLES = ("FROM", "TO", "ACTION", "KIND", "FILES", "BYTES", "MODE", "TRACKED", "SENSITIVE")
-_EVERY_S = 0.2
 
 
 def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover:
@@ -53,34 +49,6 @@ def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover
         progress=ProgressLine(call.screen),
     )
     return Mover(located, migrator, disk, call.environment)
-
-
-class ProgressLine:
-    """Shows how far a migration is in one line on a terminal, with the bytes and the time left."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._shows = screen.errors_on_terminal and not screen.quiet
-        self._began = time.monotonic()
-        self._last = self._began
-
-    def __call__(self, progress: Progress) -> None:
-        """Shows it, unless something was shown a moment ago."""
-        now = time.monotonic()
-        if not self._shows or now - self._last < _EVERY_S:
-            return
-        self._last = now
-        write(sys.stderr, f"\r\x1b[K{escape(described(progress, now - self._began))}\r")
-
-
-def described(progress: Progress, elapsed_s: float) -> str:
-    """Returns one line: steps, bytes of all bytes, seconds left at the speed so far, and what it is at."""
-    line = f"{progress.steps_done}/{progress.steps}"
-    if progress.bytes:
-        line += f"  {progress.bytes_done:,} of {progress.bytes:,} bytes"
-        if progress.bytes_done and elapsed_s > 0:
-            left = (progress.bytes - progress.bytes_done) * elapsed_s / progress.bytes_done
-            line += f"  {left:.0f} s left"
-    return f"{line}  {progress.source}"
 
 
 def say_plan(

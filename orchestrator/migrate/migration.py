@@ -12,12 +12,13 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
 from orchestrator.fs.lock import DirectoryLock
 from orchestrator.migrate.actions import Action, Options, Plan, Trouble
-from orchestrator.migrate.apply import OnProgress, apply, silent
+from orchestrator.migrate.apply import apply
 from orchestrator.migrate.catalogue import Layout
 from orchestrator.migrate.check import check, insist, running
 from orchestrator.migrate.finalize import Finalized, finalize
 from orchestrator.migrate.plan import plan
 from orchestrator.migrate.plan_file import insist_unchanged
+from orchestrator.migrate.progress import OnProgress, silent
 from orchestrator.migrate.publish import MakeLayout, publish, sweep
 from orchestrator.migrate.record import Record, State, records
 from orchestrator.migrate.rollback import Return, plan_rollback, rollback

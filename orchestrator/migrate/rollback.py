@@ -13,16 +13,10 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.migrate.actions import Step, quarantined
-from orchestrator.migrate.apply import (
-    OnProgress,
-    Progress,
-    clear_temporary,
-    forward_move,
-    index_move,
-    silent,
-)
+from orchestrator.migrate.apply import clear_temporary, forward_move, index_move
 from orchestrator.migrate.compare import is_empty_directory, same_tree
 from orchestrator.migrate.mover import Move, Mover
+from orchestrator.migrate.progress import Counter, OnProgress, silent
 from orchestrator.migrate.publish import is_untouched, take_back_layout, temporary
 from orchestrator.migrate.record import LAYOUT_STAGE, Record, State
 from orchestrator.migrate.scan import scan
@@ -83,7 +77,9 @@ def rollback(
         clear_temporary(record, disk)
         if record.state is not State.ROLLING_BACK:
             record.journal.add("rollback-begun")
-        _take_back(record, returns, disk, force=force, mover=Mover(disk, jobs=jobs), progress=progress)
+        counter = Counter((one.step for one in returns), progress)
+        mover = Mover(disk, jobs=jobs, on_bytes=counter.wrote)
+        _take_back(record, returns, disk, force=force, mover=mover, counter=counter)
         record.journal.add("rolled-back")
     _tidy(record, disk)
     return tuple(line.detail for line in record.journal.lines if line.event == "kept")
@@ -96,16 +92,13 @@ def _take_back(
     *,
     force: bool,
     mover: Mover,
-    progress: OnProgress,
+    counter: Counter,
 ) -> None:
     if record.plan.index:
         index_move(record).backward(disk)
-    total = sum(one.step.bytes for one in returns)
-    done = 0
-    for number, one in enumerate(returns):
-        progress(Progress(number, len(returns), done, total, one.step.source))
+    for one in returns:
+        counter.at(one.step)
         _undo(one, record, disk, mover, force=force)
-        done += one.step.bytes
     take_back_layout(record, disk)
     _remove_directories(record, disk)
 
