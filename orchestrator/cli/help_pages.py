@@ -467,7 +467,8 @@ Arguments:
                        --rollback: the migration.
 
 Options:
-  --dry-run           Show what would be done; change nothing.
+  --dry-run           Show what would be done, conflicts too, and exit 0; change
+                      nothing.
   --check             As --dry-run; exit 1 when there is something to do.
   --rollback          Take the last migration back, or the one named.
   --resume            Finish an interrupted one; begin none.

@@ -27,7 +27,8 @@ def migrate(  # one parameter per option of the command line
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show what would be done, conflicts too, and exit 0; change nothing."),
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="As --dry-run; exit 1 when there is something to do.")

@@ -162,11 +162,14 @@ def test_a_conflict_ends_with_3_shows_both_and_prefer_decides(old: Path, call: C
     (there / "a.md").write_text("new\n")
     before = facts(old)
 
+    shown = call("migrate", "--dry-run", cwd=old)
+    checked = call("migrate", "--check", cwd=old)
     refused = call("migrate", cwd=old)
     between = facts(old)
     decided = call("migrate", "--prefer", "new", cwd=old)
 
-    assert refused.status == 3
+    assert (shown.status, checked.status, refused.status) == (0, 1, 3)
+    assert "conflict: .claude/prompts" in shown.out
     assert ".claude/prompts/a.md" in refused.err
     assert between == before
     assert decided.status == 0, decided.err
