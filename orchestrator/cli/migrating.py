@@ -144,6 +144,8 @@ def say_moved(call: Invocation, moved: Moved, remarks: Sequence[str] = ()) -> in
         screen.note("kept: ", line)
     if outcome.did in ("migrated", "resumed") and plan is not None:
         screen.note(f"Take it back with: orchestrator migrate --rollback {plan.id}")
+    if outcome.more:
+        screen.note("There is more to migrate: orchestrator migrate")
     return 0
 
 
@@ -155,6 +157,8 @@ def _say_outcome(screen: Screen, moved: Moved, plan: Plan | None) -> None:
         actions = [one for one in plan.actions if one.action in ("move", "merge")]
         for one in actions:
             screen.detail(f"  {one.source} -> {one.target or 'original/'}")
+        for earlier in moved.outcome.earlier:
+            screen.out(f"Migrated first: {earlier.plan.id} ({', '.join(earlier.plan.layouts)}).")
         files = sum(one.files for one in actions)
         verb = "Finished the interrupted migration" if did == "resumed" else "Migrated"
         screen.out(f"{verb} {len(actions)} entries, {files:,} files ({plan.id}).")
@@ -184,7 +188,8 @@ def _moved_json(moved: Moved, plan: Plan | None, remarks: Sequence[str]) -> dict
     from orchestrator.migrate.migration import Migration
 
     document: dict[str, Json] = dict(Migration(plan, ()).to_json()) if plan is not None else {}
-    document["pending"] = False
+    document["pending"] = moved.outcome.more
+    document["earlier"] = [one.plan.id for one in moved.outcome.earlier]
     document["warnings"] = [*remarks, *(plan.warnings if plan is not None else ())]
     takeovers: list[Json] = [_takeover_json(name, one) for name, one in moved.takeovers.items()]
     kept: list[Json] = [*moved.outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)]

@@ -17,6 +17,7 @@ from orchestrator.migrate.progress import Counter, OnProgress, silent
 from orchestrator.migrate.publish import adopt
 from orchestrator.migrate.record import REPORT, Record, State
 from orchestrator.migrate.tracked import IndexMove
+from orchestrator.migrate.upgrade import stamp
 
 
 def apply(record: Record, disk: Disk, *, jobs: int = 1, progress: OnProgress = silent) -> None:
@@ -86,6 +87,8 @@ def _do(step: Step, record: Record, disk: Disk, mover: Mover) -> None:
         journal.add("intended", step.number)
     if step.op == "backup":
         _back_up(step, record, disk)
+    elif step.op == "stamp" and record.plan.upgrade is not None:
+        stamp(step, record, record.plan.upgrade, disk)
     else:
         if step.new_mode is not None:
             _make_private(move, step.new_mode, disk)

@@ -19,7 +19,7 @@ def present(
     Sources are relative to `root`, or absolute below `home`, the user's, where that counts.
     """
     places = Places(os.fspath(root), home)
-    found = [(one, _sources(one, places, moving)) for one in catalogue if recognised(one.recognise, places)]
+    found = [(one, _sources(one, places, moving)) for one in catalogue if recognised(one, places)]
     return [(layout, sources) for layout, sources in found if sources]
 
 

@@ -20,6 +20,7 @@ from orchestrator.migrate.progress import Counter, OnProgress, silent
 from orchestrator.migrate.publish import is_untouched, take_back_layout, temporary
 from orchestrator.migrate.record import LAYOUT_STAGE, Record, State
 from orchestrator.migrate.scan import scan
+from orchestrator.migrate.upgrade import unstamp
 from orchestrator.paths import names
 
 Verdict = Literal["put-back", "nothing", "changed", "occupied", "lost", "remove-copy"]
@@ -120,6 +121,8 @@ def _look(step: Step, record: Record, freed: Collection[str] = (), *, scanning: 
     old, new = move.source, move.target
     if step.op == "backup":
         return Return(step, "remove-copy" if os.path.lexists(new) else "nothing")
+    if step.op == "stamp":
+        return Return(step, "put-back")
     here, there = os.path.lexists(old) and step.source not in freed, os.path.lexists(new)
     backward = _backward(step, record)
     if any(os.path.lexists(mark) for way in (move, backward) for mark in (way.gone, way.removing)):
@@ -173,6 +176,8 @@ def _undo(planned: Return, record: Record, disk: Disk, mover: Mover, *, force: b
         disk.remove(move.target)
         if os.path.isdir(os.path.dirname(move.target)):
             disk.sweep_temp(os.path.dirname(move.target))
+    elif step.op == "stamp" and record.plan.upgrade is not None:
+        unstamp(step, record, record.plan.upgrade, disk)
     else:
         mover.settle(move)
         _return(step, move, back, disk, mover)
