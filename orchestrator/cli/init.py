@@ -130,14 +130,14 @@ def _trust(call: Invocation, *, trust_now: bool) -> bool:
     from orchestrator.cli.trusting import ask, look, show_commands
 
     view = look(call)
-    if view.trusted:
+    if view.approved:
         return True
     if not trust_now and call.may_ask and ask(call, view):
         return True
     if trust_now or not call.may_ask:
         show_commands(call.screen, view)
     if trust_now:
-        view.store.approve(view.key, view.commands)
+        view.store.approve(view.key, view.supplied)
         return True
     call.screen.error("Not trusted yet, so none of it runs. Approve it with: orchestrator trust")
     return False

@@ -18,6 +18,7 @@ from orchestrator.config.trust import (
 from orchestrator.discovery import Located
 from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.fs.probe import Holder, probe
+from orchestrator.migrate.supplied import SuppliedFile, hashes, supplied_files
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.model.run import Run
 from orchestrator.paths import OrchestratorPaths, names
@@ -110,6 +111,10 @@ class Context:
         """Returns what the repository supplies that would run."""
         return repository_commands(self.loaded())
 
+    def layouts(self) -> tuple[SuppliedFile, ...]:
+        """Returns the files in which the repository describes layouts for `migrate`."""
+        return supplied_files(self.paths().orchestrator_dir)
+
     def trust_key(self) -> str:
         """Returns the key under which that would be approved."""
         return trust_key(
@@ -117,11 +122,12 @@ class Context:
             checkout_real_path=os.path.realpath(self.located().checkout),
             git_dir_identity=self.repository().git_dir_identity,
             local_filters=self.repository().local_filters(),
+            layouts=hashes(self.layouts()),
         )
 
     def is_trusted(self) -> bool:
-        """Returns whether nothing would run unapproved."""
-        nothing = not self.commands() and not self.repository().local_filters()
+        """Returns whether nothing would run, and no layout of the repository move anything, unapproved."""
+        nothing = not self.commands() and not self.repository().local_filters() and not self.layouts()
         return nothing or self.trust_store().is_trusted(self.trust_key())
 
     def marker(self) -> str:

@@ -152,7 +152,7 @@ def _require_something(context: Context, found: Found) -> None:
     paths = context.paths()
     directory = os.fspath(paths.orchestrator_dir)
     ownership = read_ownership(directory)
-    if ownership in (Ownership.NEWER, Ownership.UNSAFE):
+    if ownership in (Ownership.OLDER, Ownership.NEWER, Ownership.UNSAFE):
         raise unusable(directory, ownership)
     if ownership is Ownership.FOREIGN and not (is_remains(directory) and (found.runs or found.problems)):
         raise unusable(directory, ownership)
@@ -233,6 +233,7 @@ def _put_torn_layout_aside(context: Context, done: Recovery) -> None:
     paths = context.paths()
     torn = os.path.lexists(paths.layout_file) and read_ownership(str(paths.orchestrator_dir)) not in (
         Ownership.OURS,
+        Ownership.OLDER,
         Ownership.NEWER,
     )
     if torn:

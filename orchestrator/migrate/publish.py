@@ -63,7 +63,7 @@ def publish(plan: Plan, root: Path, disk: Disk, make_layout: MakeLayout | None) 
     stage = (root if absent else inside) / temporary(plan.id)
     disk.make_dir(stage)
     ours = stage / names.DIRECTORY
-    if make_layout is not None and plan.place != "ours":
+    if make_layout is not None and plan.place not in ("ours", "older"):
         make_layout(stage)
     elif absent:
         disk.make_dir(ours)

@@ -13,19 +13,14 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.migrate.actions import Step, quarantined
-from orchestrator.migrate.apply import (
-    OnProgress,
-    Progress,
-    clear_temporary,
-    forward_move,
-    index_move,
-    silent,
-)
+from orchestrator.migrate.apply import clear_temporary, forward_move, index_move
 from orchestrator.migrate.compare import is_empty_directory, same_tree
 from orchestrator.migrate.mover import Move, Mover
+from orchestrator.migrate.progress import Counter, OnProgress, silent
 from orchestrator.migrate.publish import is_untouched, take_back_layout, temporary
 from orchestrator.migrate.record import LAYOUT_STAGE, Record, State
 from orchestrator.migrate.scan import scan
+from orchestrator.migrate.upgrade import unstamp
 from orchestrator.paths import names
 
 Verdict = Literal["put-back", "nothing", "changed", "occupied", "lost", "remove-copy"]
@@ -83,7 +78,9 @@ def rollback(
         clear_temporary(record, disk)
         if record.state is not State.ROLLING_BACK:
             record.journal.add("rollback-begun")
-        _take_back(record, returns, disk, force=force, mover=Mover(disk, jobs=jobs), progress=progress)
+        counter = Counter((one.step for one in returns), progress)
+        mover = Mover(disk, jobs=jobs, on_bytes=counter.wrote)
+        _take_back(record, returns, disk, force=force, mover=mover, counter=counter)
         record.journal.add("rolled-back")
     _tidy(record, disk)
     return tuple(line.detail for line in record.journal.lines if line.event == "kept")
@@ -96,16 +93,13 @@ def _take_back(
     *,
     force: bool,
     mover: Mover,
-    progress: OnProgress,
+    counter: Counter,
 ) -> None:
     if record.plan.index:
         index_move(record).backward(disk)
-    total = sum(one.step.bytes for one in returns)
-    done = 0
-    for number, one in enumerate(returns):
-        progress(Progress(number, len(returns), done, total, one.step.source))
+    for one in returns:
+        counter.at(one.step)
         _undo(one, record, disk, mover, force=force)
-        done += one.step.bytes
     take_back_layout(record, disk)
     _remove_directories(record, disk)
 
@@ -127,6 +121,8 @@ def _look(step: Step, record: Record, freed: Collection[str] = (), *, scanning: 
     old, new = move.source, move.target
     if step.op == "backup":
         return Return(step, "remove-copy" if os.path.lexists(new) else "nothing")
+    if step.op == "stamp":
+        return Return(step, "put-back")
     here, there = os.path.lexists(old) and step.source not in freed, os.path.lexists(new)
     backward = _backward(step, record)
     if any(os.path.lexists(mark) for way in (move, backward) for mark in (way.gone, way.removing)):
@@ -180,6 +176,8 @@ def _undo(planned: Return, record: Record, disk: Disk, mover: Mover, *, force: b
         disk.remove(move.target)
         if os.path.isdir(os.path.dirname(move.target)):
             disk.sweep_temp(os.path.dirname(move.target))
+    elif step.op == "stamp" and record.plan.upgrade is not None:
+        unstamp(step, record, record.plan.upgrade, disk)
     else:
         mover.settle(move)
         _return(step, move, back, disk, mover)

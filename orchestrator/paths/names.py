@@ -3,6 +3,8 @@
 DIRECTORY = ".orchestrator"
 IGNORE = ".gitignore"
 LAYOUT = "layout.json"
+LAYOUT_VERSION = 1
+"""The version of these names, which `layout.json` carries; the next needs an upgrade in `migrate/layouts`."""
 PLACE = "place.json"
 CONFIG = "workflow.yaml"
 LOCAL_CONFIG = "workflow.local.yaml"

@@ -16,7 +16,6 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.paths import OrchestratorPaths, names
 
-LAYOUT_VERSION = 1
 TOOL = "orchestrator"
 
 IGNORE_TEXT = """\
@@ -48,6 +47,7 @@ class Ownership(StrEnum):
     OURS = "ours"
     CLONE = "clone"
     FOREIGN = "foreign"
+    OLDER = "older"
     NEWER = "newer"
     UNSAFE = "unsafe"
 
@@ -72,18 +72,24 @@ def read_ownership(directory: str) -> Ownership:
         return Ownership.FOREIGN
     layout = _read_layout(os.path.join(directory, names.LAYOUT))
     if layout is not None:
-        return Ownership.NEWER if layout.layout_version > LAYOUT_VERSION else Ownership.OURS
+        return _by_version(layout.layout_version)
     lasting = {entry for entry in entries if not entry.startswith(TEMP_PREFIX)}
     if lasting <= names.COMMITTABLE or _unfinished(directory, lasting):
         return Ownership.CLONE
     return Ownership.FOREIGN
 
 
+def _by_version(version: int) -> Ownership:
+    if version == names.LAYOUT_VERSION:
+        return Ownership.OURS
+    return Ownership.NEWER if version > names.LAYOUT_VERSION else Ownership.OLDER
+
+
 def require_ours(paths: OrchestratorPaths) -> Layout:
     """Returns the layout of an initialised `.orchestrator/`.
 
     Raises:
-        Refused: `not-initialised`, `foreign-directory`, `layout-newer` or `unsafe-directory`.
+        Refused: `not-initialised`, `foreign-directory`, `layout-older`, `layout-newer` or `unsafe-directory`.
     """
     directory = os.fspath(paths.orchestrator_dir)
     ownership = read_ownership(directory)
@@ -110,6 +116,12 @@ def _way_in(paths: OrchestratorPaths) -> str:
 
 def unusable(directory: str, ownership: Ownership) -> Refused:
     """Returns the refusal of a directory that is not ours to use."""
+    if ownership is Ownership.OLDER:
+        return Refused(
+            f"{directory} was made by an older version of orchestrator, whose files lie elsewhere in it.",
+            code="layout-older",
+            hint="Bring it up to date: orchestrator migrate",
+        )
     if ownership is Ownership.NEWER:
         return Refused(
             f"{directory} was made by a newer version of orchestrator.",
@@ -167,7 +179,7 @@ def rebuild_layout(
     """
     directory = os.fspath(paths.orchestrator_dir)
     ownership = read_ownership(directory)
-    if ownership in (Ownership.NEWER, Ownership.UNSAFE) or (
+    if ownership in (Ownership.OLDER, Ownership.NEWER, Ownership.UNSAFE) or (
         ownership is Ownership.FOREIGN and not is_remains(directory)
     ):
         raise unusable(directory, ownership)
@@ -198,7 +210,7 @@ def _complete(
     made += make_directories(paths, disk)
     if workflow_yaml is not None:
         _write_missing(disk, paths, names.CONFIG, workflow_yaml, made)
-    document = {"tool": TOOL, "layout_version": LAYOUT_VERSION, "repo_id": repo_id}
+    document = {"tool": TOOL, "layout_version": names.LAYOUT_VERSION, "repo_id": repo_id}
     _write_missing(disk, paths, names.LAYOUT, (json.dumps(document, indent=2) + "\n").encode(), made)
     return tuple(made)
 

@@ -123,6 +123,8 @@ class Mover:
         return any(recorded(operations, one.plan.id) is None for one in completed)
 
     def _take_over(self) -> dict[str, TakeoverReport]:
+        if self.migrator.is_behind():
+            return {}  # the database may still be on its way
         waiting = self.waiting()
         completed = [one for one in records(self.paths.base_dir) if one.state is State.COMPLETED]
         if not waiting:
@@ -135,6 +137,7 @@ class Mover:
             if state is not None:
                 for one in completed:
                     _record(state, one.plan.id, os.fspath(self.located.checkout))
+                _mark_taken_back(state, self.paths.base_dir)
         finally:
             if state is not None:
                 state.close()
@@ -211,9 +214,7 @@ class Mover:
         if state is None:
             return
         with state:
-            known = recorded(state.get_operations(), name)
-            if known is not None and known.status is OperationStatus.DONE:
-                state.update_operation(known.id, OperationStatus.UNDONE)
+            _mark_undone(state, name)
 
 
 def migration_of(operation: Operation) -> str | None:
@@ -227,6 +228,19 @@ def recorded(operations: Sequence[Operation], name: str) -> Operation | None:
     return next(
         (one for one in operations if one.kind is OperationKind.MIGRATE and one.facts.get(FACT) == name), None
     )
+
+
+def _mark_taken_back(state: StateManager, root: Path) -> None:
+    """Marks what was taken back while the database was not in its place: it had moved back too."""
+    for one in records(root):
+        if one.state is State.ROLLED_BACK:
+            _mark_undone(state, one.plan.id)
+
+
+def _mark_undone(state: StateManager, name: str) -> None:
+    known = recorded(state.get_operations(), name)
+    if known is not None and known.status is OperationStatus.DONE:
+        state.update_operation(known.id, OperationStatus.UNDONE)
 
 
 def _record(state: StateManager, name: str, checkout: str) -> None:

@@ -123,6 +123,15 @@ def test_a_foreign_directory_fails_and_names_what_is_in_it(repository: Path, ask
     assert (found.status, found.evidence) == (FAIL, ("VERSION",))
 
 
+def test_a_directory_of_an_earlier_orchestrator_names_migrate(repository: Path, ask: Ask) -> None:
+    (repository / ".orchestrator").mkdir()
+    (repository / ".orchestrator" / "audit.jsonl").write_text("{}\n")
+
+    found = ask("layout-ownership")
+
+    assert (found.status, found.remedy) == (FAIL, "orchestrator migrate")
+
+
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_a_link_or_a_file_in_its_place_fails(repository: Path, tmp_path: Path, ask: Ask, kind: str) -> None:
     place = repository / ".orchestrator"

@@ -40,9 +40,21 @@ def _ownership(context: Context) -> Diagnosis:
                 f"{directory} is damaged: its layout.json is missing or torn.",
                 "orchestrator doctor --recover",
             )
+        case Ownership.FOREIGN if _is_earlier(context):
+            return fail(
+                f"{directory} holds what an earlier orchestrator left.",
+                "orchestrator migrate",
+                orchestrator_entries(context),
+            )
         case _:
             refusal = unusable(directory, ownership)
             return fail(refusal.message, refusal.hint, orchestrator_entries(context))
+
+
+def _is_earlier(context: Context) -> bool:
+    from orchestrator.migrate.present import layout_inside  # the catalogue, which a quick look does not pay
+
+    return layout_inside(context.paths().base_dir) is not None
 
 
 def missing_directories(context: Context) -> list[Path]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, warn
 from orchestrator.errors import Refused
-from orchestrator.migrate.catalogue import How, Layout, load_catalogue
+from orchestrator.migrate.catalogue import Layout, load_catalogue
 from orchestrator.migrate.known_names import any_found
+from orchestrator.migrate.present import present
 from orchestrator.migrate.record import State, records
-from orchestrator.migrate.sniff import Places, fits, recognised
 from orchestrator.paths import names
 from orchestrator.state.layout import Ownership
 from orchestrator.takeover import kept
@@ -26,31 +26,13 @@ def _root(context: Context) -> Path:
 
 
 def _catalogue(context: Context) -> tuple[Layout, ...]:
-    own = context.paths().orchestrator_dir / names.LAYOUTS
-    return load_catalogue(directories=[] if own.parent.is_symlink() else [own])
+    return load_catalogue(supplied=[one.layout() for one in context.layouts()])
 
 
 def _present(context: Context, *, ours_to_move: bool) -> list[tuple[Layout, list[str]]]:
     """Returns the layouts that are here with the sources that would move (or that are only named)."""
     home = context.environment.get("HOME")
-    places = Places(os.fspath(_root(context)), home)
-    found = []
-    for layout in _catalogue(context):
-        if recognised(layout.recognise, places):
-            sources = _sources(layout, places, ours_to_move=ours_to_move)
-            if sources:
-                found.append((layout, sources))
-    return found
-
-
-def _sources(layout: Layout, places: Places, *, ours_to_move: bool) -> list[str]:
-    return [
-        path if entry.at_home else places.relative(path)
-        for entry in layout.entries
-        if (entry.action is not How.REPORT) is ours_to_move
-        for path in places.find(entry.source)
-        if fits(entry.when, path, places)
-    ]
+    return present(_root(context), _catalogue(context), home=home, moving=ours_to_move)
 
 
 def _may_be_there(context: Context) -> bool:
