@@ -35,10 +35,12 @@ def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover
     from orchestrator.fs.disk import Disk
     from orchestrator.migrate.migration import Migrator
     from orchestrator.paths import OrchestratorPaths
+    from orchestrator.takeover.derived import derived_state
     from orchestrator.takeover.moving import Mover
 
     located = call.locate()
     disk = Disk()
+    paths = OrchestratorPaths(Path(located.home))
 
     def make_layout(directory: Path) -> None:
         make(OrchestratorPaths(directory), private=False, workflow=None)
@@ -51,6 +53,7 @@ def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover
         home=Path(call.environment["HOME"]) if call.environment.get("HOME") else None,
         jobs=jobs,
         progress=ProgressLine(call.screen),
+        expendable=lambda: derived_state(paths),
     )
     return Mover(located, migrator, disk, call.environment)
 

@@ -20,7 +20,7 @@ from orchestrator.migrate.plan import plan
 from orchestrator.migrate.plan_file import insist_unchanged
 from orchestrator.migrate.publish import MakeLayout, publish, sweep
 from orchestrator.migrate.record import Record, State, records
-from orchestrator.migrate.rollback import Return, plan_rollback, rollback
+from orchestrator.migrate.rollback import Expendable, Return, nothing_expendable, plan_rollback, rollback
 from orchestrator.migrate.survey import survey
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.paths import names
@@ -70,7 +70,10 @@ class Outcome:
 
 
 class Migrator:
-    """Migrates one checkout. `make_layout` makes our own `.orchestrator/` in a directory that has none."""
+    """Migrates one checkout. `make_layout` makes our own `.orchestrator/` in a directory that has none.
+
+    `expendable` names what a rollback need not leave of a database that came after the files had moved.
+    """
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class Migrator:
         home: Path | None = None,
         jobs: int = 1,
         progress: OnProgress = silent,
+        expendable: Expendable = nothing_expendable,
     ) -> None:
         self._root = root
         self._catalogue = tuple(catalogue)
@@ -90,6 +94,7 @@ class Migrator:
         self._home = home
         self._jobs = jobs
         self._progress = progress
+        self._expendable = expendable
 
     def preview(self, options: Options | None = None) -> Migration:
         """Returns what `migrate` would do; takes no lock, changes nothing.
@@ -142,7 +147,7 @@ class Migrator:
     def preview_rollback(self, name: str | None = None) -> tuple[Return, ...]:
         """Returns what `take_back` would do; takes no lock, changes nothing."""
         record = self._newest(name)
-        return () if record is None else plan_rollback(record)
+        return () if record is None else plan_rollback(record, self._expendable)
 
     def take_back(self, name: str | None = None, *, force: bool = False) -> Outcome:
         """Takes a migration back, the newest without a name; says so where there is none.
@@ -157,8 +162,7 @@ class Migrator:
             record = self._newest(name)
             if record is None:
                 return Outcome("nothing")
-            kept = rollback(record, self._disk, force=force, jobs=self._jobs, progress=self._progress)
-            return Outcome("rolled-back", record, record.plan, kept)
+            return self._roll_back(record, force=force)
 
     def finish(self, name: str | None = None) -> Finalized | None:
         """Finalizes a migration, the newest completed one without a name; None where there is none."""
@@ -174,13 +178,23 @@ class Migrator:
 
     def _resume(self, record: Record) -> Outcome:
         if record.state is State.ROLLING_BACK:
-            kept = rollback(record, self._disk, jobs=self._jobs, progress=self._progress)
-            return Outcome("rolled-back", record, record.plan, kept)
+            return self._roll_back(record)
         if record.state is State.FINALIZING:
             finalize(record, self._disk)
         else:
             apply(record, self._disk, jobs=self._jobs, progress=self._progress)
         return Outcome("resumed", record, record.plan)
+
+    def _roll_back(self, record: Record, *, force: bool = False) -> Outcome:
+        kept = rollback(
+            record,
+            self._disk,
+            force=force,
+            jobs=self._jobs,
+            progress=self._progress,
+            expendable=self._expendable,
+        )
+        return Outcome("rolled-back", record, record.plan, kept)
 
     def _newest(self, name: str | None) -> Record | None:
         found = records(self._root, self._disk)

@@ -74,6 +74,7 @@ def read_ownership(directory: str) -> Ownership:
     if layout is not None:
         return Ownership.NEWER if layout.layout_version > LAYOUT_VERSION else Ownership.OURS
     lasting = {entry for entry in entries if not entry.startswith(TEMP_PREFIX)}
+    lasting -= _left_by_rollback(directory, lasting)
     if lasting <= names.COMMITTABLE or _unfinished(directory, lasting):
         return Ownership.CLONE
     return Ownership.FOREIGN
@@ -243,6 +244,18 @@ def _unfinished(directory: str, entries: set[str]) -> bool:
     except OSError:
         return False
     return ours and empty and made <= set(DIRECTORIES)
+
+
+def _left_by_rollback(directory: str, entries: set[str]) -> set[str]:
+    """Returns the names that a migration which was taken back leaves: its record, and locks."""
+    if names.MIGRATIONS not in entries:
+        return set()
+    records = os.path.join(directory, names.MIGRATIONS)
+    try:
+        ours = all(os.path.isfile(os.path.join(records, one, "plan.json")) for one in os.listdir(records))
+    except OSError:
+        return set()
+    return {names.MIGRATIONS, names.LOCKS} if ours and not os.path.islink(records) else set()
 
 
 def _write_missing(disk: Disk, paths: OrchestratorPaths, name: str, data: bytes, made: list[str]) -> None:

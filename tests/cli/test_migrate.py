@@ -17,7 +17,7 @@ from orchestrator.paths import OrchestratorPaths
 from orchestrator.state.manager import StateManager
 from tests.cli.conftest import ENTRY, Call, process
 from tests.cli.test_on_a_terminal import on_terminal
-from tests.migrate.building import Facts, snapshot
+from tests.migrate.building import Facts, database, plain, snapshot
 from tests.takeover import w_files
 
 OURS = (".git", ".orchestrator/locks", ".orchestrator/migrations", ".orchestrator/state.db")
@@ -120,6 +120,60 @@ def test_rollback_shows_a_plan_asks_and_restores_every_bit(old: Path, call: Call
     assert "answer-needed" in unasked.err
     assert "put-back" in done.err
     assert in_place(old) == before
+
+
+def test_rollback_leaves_nothing_where_nothing_was_and_nothing_was_done_since(old: Path, call: Call) -> None:
+    before = snapshot(old)
+    assert call("migrate", cwd=old).status == 0
+    assert (old / ".orchestrator/state.db").is_file()
+
+    done = call("migrate", "--rollback", "--yes", cwd=old)
+
+    assert done.status == 0, done.err
+    assert snapshot(old) == before
+
+
+def test_rollback_keeps_a_database_in_which_something_was_done(old: Path, call: Call) -> None:
+    before = in_place(old)
+    assert call("migrate", cwd=old).status == 0
+    assert call("run", "x", "--run-id", "mine", "--command", "true", "--trust", cwd=old).status == 0
+
+    done = call("migrate", "--rollback", "--yes", cwd=old)
+
+    assert done.status == 0, done.err
+    assert in_place(old) == before
+    assert "mine" in {run["id"] for run in call("status", "--json", cwd=old).json["runs"]}
+
+
+def test_rollback_gives_back_a_directory_in_which_somebody_had_put_an_old_database(
+    repository: Path, call: Call
+) -> None:
+    plain(repository)
+    (repository / ".orchestrator").mkdir()
+    (repository / "orchestrator.db").unlink()
+    database(repository / ".orchestrator/state.db", wal=True)
+    before = snapshot(repository, skip=(".orchestrator/migrations", ".orchestrator/locks"))
+    for words in (("status",), ("doctor",), ("migrate", "--dry-run")):
+        call(*words, cwd=repository)
+        assert snapshot(repository) == before
+    assert call("migrate", cwd=repository).status == 0
+
+    done = call("migrate", "--rollback", "--yes", cwd=repository)
+
+    assert done.status == 0, done.err
+    assert snapshot(repository, skip=(".orchestrator/migrations", ".orchestrator/locks")) == before
+
+
+def test_an_empty_directory_can_be_initialised_after_a_rollback_as_before(old: Path, call: Call) -> None:
+    (old / ".orchestrator").mkdir()
+    assert call("migrate", cwd=old).status == 0
+    assert call("migrate", "--rollback", "--yes", cwd=old).status == 0
+    left = sorted(os.listdir(old / ".orchestrator"))
+
+    done = call("init", cwd=old)
+
+    assert left == ["locks", "migrations"]
+    assert done.status == 0, done.err
 
 
 def test_a_migration_is_an_operation_and_undo_takes_it_back(old: Path, call: Call) -> None:

@@ -127,6 +127,20 @@ def test_a_directory_named_like_our_mark_marks_nothing(tmp_path: Path) -> None:
     assert read_ownership(os.fspath(paths.orchestrator_dir)) is Ownership.FOREIGN
 
 
+@pytest.mark.parametrize(
+    ("record", "expected"), [("m-1/plan.json", Ownership.CLONE), ("0001_initial.sql", Ownership.FOREIGN)]
+)
+def test_the_record_of_a_migration_taken_back_does_not_make_it_foreign(
+    tmp_path: Path, record: str, expected: Ownership
+) -> None:
+    directory = tmp_path / ".orchestrator"
+    (directory / "migrations" / record).parent.mkdir(parents=True)
+    (directory / "migrations" / record).write_text("{}")
+    (directory / "locks").mkdir()
+
+    assert read_ownership(os.fspath(directory)) is expected
+
+
 def test_the_private_form_ignores_everything(tmp_path: Path) -> None:
     paths = made(tmp_path, private=True)
 
