@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.errors import Refused
+from orchestrator.errors import DiskFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.paths import OrchestratorPaths, names
@@ -193,9 +193,14 @@ def _complete(
     made: list[str] = []
     if os.path.isdir(paths.orchestrator_dir):
         disk.sweep_temp(paths.orchestrator_dir)
+        _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
     else:
         disk.make_dir(paths.orchestrator_dir)
-    _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
+        try:
+            _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
+        except DiskFailed:
+            disk.remove_empty(paths.orchestrator_dir)  # on a full disk nothing more than that was made
+            raise
     made += make_directories(paths, disk)
     if workflow_yaml is not None:
         _write_missing(disk, paths, names.CONFIG, workflow_yaml, made)

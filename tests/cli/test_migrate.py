@@ -17,6 +17,7 @@ from orchestrator.paths import OrchestratorPaths
 from orchestrator.state.manager import StateManager
 from tests.cli.conftest import ENTRY, Call, process
 from tests.cli.test_on_a_terminal import on_terminal
+from tests.conftest import GitCall
 from tests.migrate.building import Facts, database, plain, snapshot
 from tests.takeover import w_files
 
@@ -389,3 +390,39 @@ def test_the_first_writing_command_asks_once_on_a_terminal_and_a_no_is_kept(old:
     assert "[y/N]" not in again.out
     assert "orchestrator migrate --rollback m-" in agreed.out
     assert not (old / ".workflow_state.json").exists()
+
+
+def test_without_a_commit_files_move_and_an_open_run_becomes_history_that_cannot_be_gone_on_with(
+    tmp_path: Path, git: GitCall, call: Call
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "-q", "-b", "main")
+    w_files.write_json(empty / ".workflow_state.json", w_files.a_state())
+    before = snapshot(empty)
+
+    done = call("migrate", "--json", cwd=empty)
+    runs = {run["id"]: run for run in call("status", "--json", cwd=empty).json["runs"]}
+    resumed = call("resume", w_files.RUN, cwd=empty)
+
+    assert (done.status, done.json["takeovers"][0]["imported"]) == (0, [w_files.RUN])
+    assert runs[w_files.RUN]["status"] == "cancelled"
+    assert (resumed.status, "run-cancelled" in resumed.err) == (2, True), resumed.err
+    assert call("migrate", "--rollback", "--yes", cwd=empty).status == 0
+    assert snapshot(empty) == before
+
+
+def test_a_detached_head_stays_detached_and_the_run_is_based_on_its_commit(
+    old: Path, git: GitCall, call: Call
+) -> None:
+    git(old, "checkout", "-q", "--detach")
+    head, before = git(old, "rev-parse", "HEAD"), snapshot(old)
+
+    done = call("migrate", "--json", cwd=old)
+    runs = {run["id"]: run for run in call("status", "--json", cwd=old).json["runs"]}
+
+    assert (done.status, w_files.RUN in done.json["takeovers"][0]["imported"]) == (0, True)
+    assert runs[w_files.RUN]["base"] == head
+    assert (old / ".git/HEAD").read_text() == f"{head}\n"
+    assert call("migrate", "--rollback", "--yes", cwd=old).status == 0
+    assert snapshot(old) == before

@@ -337,6 +337,7 @@ def test_a_tree_deeper_than_any_path_can_name_moves(tmp_path: Path) -> None:
         for _ in range(25):
             os.mkdir("d" * 200)
             os.chdir("d" * 200)
+        os.symlink("nowhere", "link")
     finally:
         os.chdir(here)
 

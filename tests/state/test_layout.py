@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import Refused
-from orchestrator.fs.disk import Disk
+from orchestrator.errors import DiskFailed, Refused
+from orchestrator.fs.disk import Disk, StrPath
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.state.layout import (
     Ownership,
@@ -139,6 +139,20 @@ def test_the_record_of_a_migration_taken_back_does_not_make_it_foreign(
     (directory / "locks").mkdir()
 
     assert read_ownership(os.fspath(directory)) is expected
+
+
+class FullDisk(Disk):
+    """Has room for a directory, and for nothing in it."""
+
+    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600) -> None:
+        raise DiskFailed(path=str(path), reason="no space left on device")
+
+
+def test_a_full_disk_keeps_no_empty_directory(tmp_path: Path) -> None:
+    with pytest.raises(DiskFailed):
+        create_layout(OrchestratorPaths(tmp_path), FullDisk(), private=False, workflow_yaml=None)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_private_form_ignores_everything(tmp_path: Path) -> None:
