@@ -185,6 +185,38 @@ def test_a_migration_killed_at_any_of_twelve_calls_is_finished_or_taken_back(
         attack.check_recovery(point, KILL)
 
 
+def break_rollback(attack: Campaign, fault: str, limit: int) -> None:
+    """Breaks a rollback at up to `limit` calls, and demands that the next one ends where it all began."""
+    migrated, log = attack.stage.parent / "migrated", attack.stage.parent / "trace"
+    _copy(attack.stage, migrated)
+    scene = Scene(attack.stage, attack.git)
+    assert traced(scene, ROLLBACK, log, calls=ALL).returncode == 0
+    assert _before_view(attack.stage) == attack.before
+
+    for point in spread(points(log, below=attack.stage, calls=ALL), limit):
+        _copy(migrated, attack.stage)
+        broken(scene, ROLLBACK, log, point, fault, ALL)
+        kill_all(attack.stage)
+        again = scene.call(*ROLLBACK)
+        assert again.returncode == 0, (point, fault, again.stderr)
+        assert _before_view(attack.stage) == attack.before, (point, fault)
+
+
+def test_a_rollback_killed_at_any_of_six_calls_is_taken_up_again(
+    repository: Path, git: GitCall, tmp_path: Path
+) -> None:
+    break_rollback(campaign(repository, git, tmp_path, inside=True), KILL, 6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", [KILL, "error=EIO", "error=ENOSPC", "error=EACCES"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_rollback_broken_at_every_call_is_taken_up_again(
+    repository: Path, git: GitCall, tmp_path: Path, inside: bool, fault: str
+) -> None:
+    break_rollback(campaign(repository, git, tmp_path, inside=inside), fault, 100_000)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("fault", [KILL, "error=EIO", "error=ENOSPC", "error=EACCES"])
 @pytest.mark.parametrize("inside", [True, False])
