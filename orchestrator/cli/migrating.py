@@ -143,7 +143,9 @@ def _row(action: Action) -> tuple[str, ...]:
 def _say_totals(screen: Screen, plan: Plan, moving: Sequence[Action]) -> None:
     files, size = sum(one.files for one in moving), sum(one.bytes for one in moving)
     screen.out("")
-    screen.out(f"{len(moving)} entries, {files:,} files, {size:,} bytes")
+    allocated = sum(one.allocated_bytes for one in moving)
+    holes = f" ({allocated:,} on the disk)" if allocated < size else ""
+    screen.out(f"{len(moving)} entries, {files:,} files, {size:,} bytes{holes}")
     if plan.same_filesystem:
         screen.out("Everything stays on one file system: no space is needed.")
     else:

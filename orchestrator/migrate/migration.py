@@ -245,6 +245,7 @@ def _action_json(action: Action) -> dict[str, Json]:
         "how": action.how,
         "files": action.files,
         "bytes": action.bytes,
+        "allocated_bytes": action.allocated_bytes,
         "mode": action.mode,
         "tracked": action.tracked,
         "sensitive": action.sensitive,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,19 @@ def test_a_dry_run_shows_a_table_and_changes_nothing(old: Path, call: Call) -> N
     assert ".workflow_state.json" in shown.out
     assert "one file system" in shown.out
     assert snapshot(old) == before
+
+
+def test_a_file_with_holes_is_told_with_both_of_its_sizes(old: Path, call: Call) -> None:
+    with open(old / ".workflow_state.json.bak", "wb") as file:
+        file.truncate(1 << 30)
+    if os.stat(old / ".workflow_state.json.bak").st_blocks:
+        pytest.skip("this file system makes no holes")
+
+    shown = call("migrate", "--dry-run", cwd=old)
+
+    assert re.search(r"files, 1,0\d\d,\d{3},\d{3} bytes \(\d{1,3},?\d{3} on the disk\)\n", shown.out), (
+        shown.out
+    )
 
 
 def test_json_has_the_fields_of_the_contract(old: Path, call: Call) -> None:
