@@ -31,10 +31,12 @@ def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover
     from orchestrator.fs.disk import Disk
     from orchestrator.migrate.migration import Migrator
     from orchestrator.paths import OrchestratorPaths
+    from orchestrator.takeover.derived import derived_state
     from orchestrator.takeover.moving import Mover
 
     located = call.locate()
     disk = Disk()
+    paths = OrchestratorPaths(Path(located.home))
 
     def make_layout(directory: Path) -> None:
         make(OrchestratorPaths(directory), private=False, workflow=None)
@@ -47,6 +49,7 @@ def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover
         home=Path(call.environment["HOME"]) if call.environment.get("HOME") else None,
         jobs=jobs,
         progress=ProgressLine(call.screen),
+        expendable=lambda: derived_state(paths),
     )
     return Mover(located, migrator, disk, call.environment)
 
@@ -111,7 +114,9 @@ def _row(action: Action) -> tuple[str, ...]:
 def _say_totals(screen: Screen, plan: Plan, moving: Sequence[Action]) -> None:
     files, size = sum(one.files for one in moving), sum(one.bytes for one in moving)
     screen.out("")
-    screen.out(f"{len(moving)} entries, {files:,} files, {size:,} bytes")
+    allocated = sum(one.allocated_bytes for one in moving)
+    holes = f" ({allocated:,} on the disk)" if allocated < size else ""
+    screen.out(f"{len(moving)} entries, {files:,} files, {size:,} bytes{holes}")
     if plan.same_filesystem:
         screen.out("Everything stays on one file system: no space is needed.")
     else:

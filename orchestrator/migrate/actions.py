@@ -40,7 +40,10 @@ class Trouble(_Data):
 
 
 class Action(_Data):
-    """One line of the table: what happens to one found thing; paths are relative to the root."""
+    """One line of the table: what happens to one found thing; paths are relative to the root.
+
+    `allocated_bytes` is what it takes on the disk: less than `bytes` where files have holes.
+    """
 
     source: Name
     target: Name | None
@@ -50,6 +53,7 @@ class Action(_Data):
     how: How
     files: int
     bytes: int
+    allocated_bytes: int = 0
     mode: str
     tracked: bool
     sensitive: bool

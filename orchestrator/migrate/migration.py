@@ -22,7 +22,7 @@ from orchestrator.migrate.plan_file import insist_unchanged
 from orchestrator.migrate.progress import OnProgress, silent
 from orchestrator.migrate.publish import MakeLayout, publish, sweep
 from orchestrator.migrate.record import Record, State, records
-from orchestrator.migrate.rollback import Return, plan_rollback, rollback
+from orchestrator.migrate.rollback import Expendable, Return, nothing_expendable, plan_rollback, rollback
 from orchestrator.migrate.sniff import layout_version
 from orchestrator.migrate.survey import survey
 from orchestrator.model.json import Json, JsonObject
@@ -79,7 +79,10 @@ class Outcome:
 
 
 class Migrator:
-    """Migrates one checkout. `make_layout` makes our own `.orchestrator/` in a directory that has none."""
+    """Migrates one checkout. `make_layout` makes our own `.orchestrator/` in a directory that has none.
+
+    `expendable` names what a rollback need not leave of a database that came after the files had moved.
+    """
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class Migrator:
         home: Path | None = None,
         jobs: int = 1,
         progress: OnProgress = silent,
+        expendable: Expendable = nothing_expendable,
     ) -> None:
         self._root = root
         self._catalogue = tuple(catalogue)
@@ -99,6 +103,7 @@ class Migrator:
         self._home = home
         self._jobs = jobs
         self._progress = progress
+        self._expendable = expendable
 
     def preview(self, options: Options | None = None) -> Migration:
         """Returns what `migrate` would do; takes no lock, changes nothing.
@@ -159,7 +164,7 @@ class Migrator:
     def preview_rollback(self, name: str | None = None) -> tuple[Return, ...]:
         """Returns what `take_back` would do; takes no lock, changes nothing."""
         record = self._newest(name)
-        return () if record is None else plan_rollback(record)
+        return () if record is None else plan_rollback(record, self._expendable)
 
     def take_back(self, name: str | None = None, *, force: bool = False) -> Outcome:
         """Takes a migration back, the newest without a name; says so where there is none.
@@ -174,8 +179,7 @@ class Migrator:
             record = self._newest(name)
             if record is None:
                 return Outcome("nothing")
-            kept = rollback(record, self._disk, force=force, jobs=self._jobs, progress=self._progress)
-            return Outcome("rolled-back", record, record.plan, kept)
+            return self._roll_back(record, force=force)
 
     def finish(self, name: str | None = None) -> Finalized | None:
         """Finalizes a migration, the newest completed one without a name; None where there is none."""
@@ -197,13 +201,23 @@ class Migrator:
 
     def _resume(self, record: Record) -> Outcome:
         if record.state is State.ROLLING_BACK:
-            kept = rollback(record, self._disk, jobs=self._jobs, progress=self._progress)
-            return Outcome("rolled-back", record, record.plan, kept)
+            return self._roll_back(record)
         if record.state is State.FINALIZING:
             finalize(record, self._disk)
         else:
             apply(record, self._disk, jobs=self._jobs, progress=self._progress)
         return Outcome("resumed", record, record.plan)
+
+    def _roll_back(self, record: Record, *, force: bool = False) -> Outcome:
+        kept = rollback(
+            record,
+            self._disk,
+            force=force,
+            jobs=self._jobs,
+            progress=self._progress,
+            expendable=self._expendable,
+        )
+        return Outcome("rolled-back", record, record.plan, kept)
 
     def _newest(self, name: str | None) -> Record | None:
         found = records(self._root, self._disk)
@@ -276,6 +290,7 @@ def _action_json(action: Action) -> dict[str, Json]:
         "how": action.how,
         "files": action.files,
         "bytes": action.bytes,
+        "allocated_bytes": action.allocated_bytes,
         "mode": action.mode,
         "tracked": action.tracked,
         "sensitive": action.sensitive,

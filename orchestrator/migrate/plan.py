@@ -254,6 +254,7 @@ def _action(
         how=one.entry.action,
         files=one.tree.files,
         bytes=one.tree.bytes,
+        allocated_bytes=one.tree.allocated_bytes,
         mode=f"{one.mode:04o}",
         tracked=is_tracked(one.source, survey),
         sensitive=one.entry.is_sensitive or one.private_key,

@@ -95,10 +95,16 @@ def adopt(record: Record, disk: Disk) -> None:
 
 
 def take_back_layout(record: Record, disk: Disk) -> None:
-    """Takes away again what `adopt` put in place and nobody changed since; repeatable."""
+    """Takes away again what `adopt` put in place and nobody changed since; repeatable.
+
+    All of it stays beside a database of ours: without our layout nobody could tell whose that is.
+    """
     stage = record.directory / LAYOUT_STAGE
     inside = record.root / names.DIRECTORY
     if not _is_real_directory(stage):
+        return
+    state = f"{names.DIRECTORY}/{names.STATE}"
+    if os.path.lexists(inside / names.STATE) and state not in {step.source for step in record.plan.steps}:
         return
     for one in reversed(record.made):
         if not os.path.lexists(stage / one.name) and is_untouched(inside / one.name, one):

@@ -15,7 +15,7 @@ from orchestrator.migrate import sqlite
 from orchestrator.migrate.catalogue import Entry, How, Kind, Layout, Upgrade, current_version
 from orchestrator.migrate.compare import Pair, pairs
 from orchestrator.migrate.mounts import mount_points
-from orchestrator.migrate.scan import Tree, scan
+from orchestrator.migrate.scan import Tree, read_link, scan
 from orchestrator.migrate.sniff import Places, fits, holds_private_key, layout_version, listed, recognised
 from orchestrator.migrate.tracked import GitFacts, ask_git
 from orchestrator.paths import names
@@ -114,7 +114,7 @@ def survey(root: Path, catalogue: Sequence[Layout], home: Path | None = None) ->
         if (layout.upgrades is not None) == is_older and recognised(layout, places)
     )
     upgrade = next((layout.upgrades for layout in present if is_older), None)
-    found = tuple(_all_found(present, places))
+    found = tuple(_led_astray(list(_all_found(present, places)), places))
     inside = [one.source for one in found if not one.entry.at_home]
     moving = [one for one in found if one.entry.action is not How.REPORT]
     kind, unknown = _place(directory, frozenset(inside), mark, current)
@@ -282,12 +282,30 @@ def _dangling(path: str, tree: Tree) -> Iterator[str]:
     top = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
     for name in tree.links:
         link = os.path.join(path, name) if name else path
-        text = os.readlink(link)
+        text = read_link(link)
         end = os.path.normpath(os.path.join(os.path.dirname(os.path.join(top, name)), text))
-        if (not os.path.isabs(text) and end != top and not end.startswith(top + "/")) or (
-            os.path.isabs(text) and (text == top or text.startswith(top + "/"))
-        ):
+        if not os.path.isabs(text) and end != top and not end.startswith(top + "/"):
             yield os.path.join(os.path.basename(path), name) if name else os.path.basename(path)
+
+
+def _led_astray(found: Sequence[Found], places: Places) -> Iterator[Found]:
+    """Yields what was found, with the absolute links in it that lead to anything that moves."""
+    moving = [one for one in found if one.entry.action is not How.REPORT]
+    roots = {places.root, os.path.realpath(places.root)}
+    tops = [os.path.join(root, one.source) for root in roots for one in moving]
+    for one in found:
+        path, name = os.path.join(places.root, one.source), os.path.basename(one.source)
+        astray = tuple(
+            os.path.join(name, link) if link else name
+            for link in one.tree.links
+            if _leads_into(read_link(os.path.join(path, link) if link else path), tops)
+        )
+        yield replace(one, dangling=one.dangling + astray) if astray else one
+
+
+def _leads_into(text: str, tops: Sequence[str]) -> bool:
+    end = os.path.normpath(text)
+    return os.path.isabs(text) and any(end == top or end.startswith(f"{top}/") for top in tops)
 
 
 def _pointing(places: Places, sources: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.errors import Refused
+from orchestrator.errors import DiskFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.paths import OrchestratorPaths, names
@@ -74,6 +74,7 @@ def read_ownership(directory: str) -> Ownership:
     if layout is not None:
         return _by_version(layout.layout_version)
     lasting = {entry for entry in entries if not entry.startswith(TEMP_PREFIX)}
+    lasting -= _left_by_rollback(directory, lasting)
     if lasting <= names.COMMITTABLE or _unfinished(directory, lasting):
         return Ownership.CLONE
     return Ownership.FOREIGN
@@ -204,9 +205,14 @@ def _complete(
     made: list[str] = []
     if os.path.isdir(paths.orchestrator_dir):
         disk.sweep_temp(paths.orchestrator_dir)
+        _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
     else:
         disk.make_dir(paths.orchestrator_dir)
-    _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
+        try:
+            _write_missing(disk, paths, names.IGNORE, ignore.encode(), made)
+        except DiskFailed:
+            disk.remove_empty(paths.orchestrator_dir)  # on a full disk nothing more than that was made
+            raise
     made += make_directories(paths, disk)
     if workflow_yaml is not None:
         _write_missing(disk, paths, names.CONFIG, workflow_yaml, made)
@@ -255,6 +261,18 @@ def _unfinished(directory: str, entries: set[str]) -> bool:
     except OSError:
         return False
     return ours and empty and made <= set(DIRECTORIES)
+
+
+def _left_by_rollback(directory: str, entries: set[str]) -> set[str]:
+    """Returns the names that a migration which was taken back leaves: its record, and locks."""
+    if names.MIGRATIONS not in entries:
+        return set()
+    records = os.path.join(directory, names.MIGRATIONS)
+    try:
+        ours = all(os.path.isfile(os.path.join(records, one, "plan.json")) for one in os.listdir(records))
+    except OSError:
+        return set()
+    return {names.MIGRATIONS, names.LOCKS} if ours and not os.path.islink(records) else set()
 
 
 def _write_missing(disk: Disk, paths: OrchestratorPaths, name: str, data: bytes, made: list[str]) -> None:

@@ -20,6 +20,7 @@ from orchestrator.migrate.record import Record, State, records
 from orchestrator.model.record import Operation, OperationKind, OperationStatus
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.repo.repository import Repository
+from orchestrator.state.layout import Ownership, read_ownership
 from orchestrator.state.manager import StateManager
 from orchestrator.takeover import kept, taking_over
 from orchestrator.takeover.original import Problem
@@ -207,8 +208,12 @@ class Mover:
             self._remember(outcome.plan.id)
 
     def _remember(self, name: str) -> None:
-        """Marks the operation of a migration that was taken back; without a database, nobody asks."""
-        if not os.path.isfile(self.paths.state_file):
+        """Marks the operation of a migration that was taken back; without a database, nobody asks.
+
+        Where the directory is not ours any more, neither is the database in it: opening it would change it.
+        """
+        ours = read_ownership(os.fspath(self.paths.orchestrator_dir)) is Ownership.OURS
+        if not ours or not os.path.isfile(self.paths.state_file):
             return
         state, _ = self._state()
         if state is None:

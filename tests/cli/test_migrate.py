@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from orchestrator.takeover import naming
 from tests.cli.conftest import ENTRY, Call, process
 from tests.cli.test_on_a_terminal import on_terminal
 from tests.conftest import GitCall
-from tests.migrate.building import Facts, snapshot
+from tests.migrate.building import Facts, database, plain, snapshot
 from tests.takeover import w_files
 
 OURS = (".git", ".orchestrator/locks", ".orchestrator/migrations", ".orchestrator/state.db")
@@ -58,6 +59,19 @@ def test_a_dry_run_shows_a_table_and_changes_nothing(old: Path, call: Call) -> N
     assert ".workflow_state.json" in shown.out
     assert "one file system" in shown.out
     assert snapshot(old) == before
+
+
+def test_a_file_with_holes_is_told_with_both_of_its_sizes(old: Path, call: Call) -> None:
+    with open(old / ".workflow_state.json.bak", "wb") as file:
+        file.truncate(1 << 30)
+    if os.stat(old / ".workflow_state.json.bak").st_blocks:
+        pytest.skip("this file system makes no holes")
+
+    shown = call("migrate", "--dry-run", cwd=old)
+
+    assert re.search(r"files, 1,0\d\d,\d{3},\d{3} bytes \(\d{1,3},?\d{3} on the disk\)\n", shown.out), (
+        shown.out
+    )
 
 
 def test_json_has_the_fields_of_the_contract(old: Path, call: Call) -> None:
@@ -137,6 +151,60 @@ def test_rollback_shows_a_plan_asks_and_restores_every_bit(old: Path, call: Call
     assert "answer-needed" in unasked.err
     assert "put-back" in done.err
     assert in_place(old) == before
+
+
+def test_rollback_leaves_nothing_where_nothing_was_and_nothing_was_done_since(old: Path, call: Call) -> None:
+    before = snapshot(old)
+    assert call("migrate", cwd=old).status == 0
+    assert (old / ".orchestrator/state.db").is_file()
+
+    done = call("migrate", "--rollback", "--yes", cwd=old)
+
+    assert done.status == 0, done.err
+    assert snapshot(old) == before
+
+
+def test_rollback_keeps_a_database_in_which_something_was_done(old: Path, call: Call) -> None:
+    before = in_place(old)
+    assert call("migrate", cwd=old).status == 0
+    assert call("run", "x", "--run-id", "mine", "--command", "true", "--trust", cwd=old).status == 0
+
+    done = call("migrate", "--rollback", "--yes", cwd=old)
+
+    assert done.status == 0, done.err
+    assert in_place(old) == before
+    assert "mine" in {run["id"] for run in call("status", "--json", cwd=old).json["runs"]}
+
+
+def test_rollback_gives_back_a_directory_in_which_somebody_had_put_an_old_database(
+    repository: Path, call: Call
+) -> None:
+    plain(repository)
+    (repository / ".orchestrator").mkdir()
+    (repository / "orchestrator.db").unlink()
+    database(repository / ".orchestrator/state.db", wal=True)
+    before = snapshot(repository, skip=(".orchestrator/migrations", ".orchestrator/locks"))
+    for words in (("status",), ("doctor",), ("migrate", "--dry-run")):
+        call(*words, cwd=repository)
+        assert snapshot(repository) == before
+    assert call("migrate", cwd=repository).status == 0
+
+    done = call("migrate", "--rollback", "--yes", cwd=repository)
+
+    assert done.status == 0, done.err
+    assert snapshot(repository, skip=(".orchestrator/migrations", ".orchestrator/locks")) == before
+
+
+def test_an_empty_directory_can_be_initialised_after_a_rollback_as_before(old: Path, call: Call) -> None:
+    (old / ".orchestrator").mkdir()
+    assert call("migrate", cwd=old).status == 0
+    assert call("migrate", "--rollback", "--yes", cwd=old).status == 0
+    left = sorted(os.listdir(old / ".orchestrator"))
+
+    done = call("init", cwd=old)
+
+    assert left == ["locks", "migrations"]
+    assert done.status == 0, done.err
 
 
 def test_a_migration_is_an_operation_and_undo_takes_it_back(old: Path, call: Call) -> None:
@@ -486,3 +554,39 @@ def test_the_first_writing_command_asks_once_on_a_terminal_and_a_no_is_kept(old:
     assert "[y/N]" not in again.out
     assert "orchestrator migrate --rollback m-" in agreed.out
     assert not (old / ".workflow_state.json").exists()
+
+
+def test_without_a_commit_files_move_and_an_open_run_becomes_history_that_cannot_be_gone_on_with(
+    tmp_path: Path, git: GitCall, call: Call
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "-q", "-b", "main")
+    w_files.write_json(empty / ".workflow_state.json", w_files.a_state())
+    before = snapshot(empty)
+
+    done = call("migrate", "--json", cwd=empty)
+    runs = {run["id"]: run for run in call("status", "--json", cwd=empty).json["runs"]}
+    resumed = call("resume", w_files.RUN, cwd=empty)
+
+    assert (done.status, done.json["takeovers"][0]["imported"]) == (0, [w_files.RUN])
+    assert runs[w_files.RUN]["status"] == "cancelled"
+    assert (resumed.status, "run-cancelled" in resumed.err) == (2, True), resumed.err
+    assert call("migrate", "--rollback", "--yes", cwd=empty).status == 0
+    assert snapshot(empty) == before
+
+
+def test_a_detached_head_stays_detached_and_the_run_is_based_on_its_commit(
+    old: Path, git: GitCall, call: Call
+) -> None:
+    git(old, "checkout", "-q", "--detach")
+    head, before = git(old, "rev-parse", "HEAD"), snapshot(old)
+
+    done = call("migrate", "--json", cwd=old)
+    runs = {run["id"]: run for run in call("status", "--json", cwd=old).json["runs"]}
+
+    assert (done.status, w_files.RUN in done.json["takeovers"][0]["imported"]) == (0, True)
+    assert runs[w_files.RUN]["base"] == head
+    assert (old / ".git/HEAD").read_text() == f"{head}\n"
+    assert call("migrate", "--rollback", "--yes", cwd=old).status == 0
+    assert snapshot(old) == before
