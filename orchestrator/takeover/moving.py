@@ -126,6 +126,8 @@ class Mover:
     def _take_over(self) -> dict[str, TakeoverReport]:
         waiting = self.waiting()
         completed = [one for one in records(self.paths.base_dir) if one.state is State.COMPLETED]
+        if completed:
+            taking_over.clear_left(self.paths, self.disk)
         if not waiting and not (completed and self._unrecorded(completed)):
             return {}
         state, reason = self._state()

@@ -123,6 +123,18 @@ def test_migrating_initialises_takes_over_runs_and_a_second_time_does_nothing(ol
     assert not (old / ".workflow_state.json").exists()
 
 
+def test_copies_that_a_killed_takeover_left_are_removed_by_the_next_call(old: Path, call: Call) -> None:
+    assert call("migrate", cwd=old).status == 0
+    left = old / ".orchestrator/tmp/takeover"
+    left.mkdir()
+    (left / "approvals.db").write_bytes(b"a copy")
+
+    again = call("migrate", cwd=old)
+
+    assert again.out == "Nothing to migrate.\n"
+    assert not left.exists()
+
+
 def test_rollback_shows_a_plan_asks_and_restores_every_bit(old: Path, call: Call) -> None:
     before = in_place(old)
     assert call("migrate", cwd=old).status == 0
