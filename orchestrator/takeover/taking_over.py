@@ -127,7 +127,7 @@ def clear_scratch(paths: OrchestratorPaths, disk: Disk) -> None:
 
 
 def clear_left(paths: OrchestratorPaths, disk: Disk) -> None:
-    """Removes the copies that a takeover left which was killed at its very end; a living one keeps its own."""
+    """Removes the copies that a takeover left that was killed at its very end; a living one keeps its own."""
     if os.path.isdir(paths.tmp_dir / _SCRATCH) and not paths.tmp_dir.is_symlink():
         with suppress(Locked), _lock(paths):
             clear_scratch(paths, disk)
