@@ -28,7 +28,7 @@ def init(
     call = invocation(ctx)
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.repo.git import require_git
-    from orchestrator.state.layout import Ownership, read_ownership, unusable
+    from orchestrator.state.ownership import Ownership, read_ownership, unusable
 
     located = call.locate()
     paths = OrchestratorPaths(Path(located.home))

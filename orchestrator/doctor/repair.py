@@ -10,10 +10,11 @@ from functools import partial
 
 from orchestrator.config.schema import Config
 from orchestrator.doctor.checks.git import our_ref_locks
-from orchestrator.doctor.checks.layout import missing_directories, stale_trees, temporary_files
+from orchestrator.doctor.checks.layout import stale_trees, temporary_files
 from orchestrator.doctor.checks.processes import orphans
 from orchestrator.doctor.context import Context, run_of_ref
 from orchestrator.doctor.diagnosis import counted
+from orchestrator.doctor.quick.place import missing_directories
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.keeping import remove_tree
 from orchestrator.engine.merging import settle_interrupted
@@ -28,8 +29,9 @@ from orchestrator.process import leftovers
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
-from orchestrator.state.layout import Layout, rebuild_layout, require_ours
+from orchestrator.state.layout import rebuild_layout, require_ours
 from orchestrator.state.manager import StateManager
+from orchestrator.state.ownership import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def _look_again(context: Context) -> None:
 
 
 def _directories(context: Context) -> Iterator[Repair]:
-    missing = [f"{path.name}/" for path in missing_directories(context)]
+    missing = [f"{name}/" for name in missing_directories(context)]
     paths = context.require_ours()
     if not paths.ignore_file.is_file():
         yield Repair("layout-ignored", f"write {paths.ignore_file} again", _make_missing)

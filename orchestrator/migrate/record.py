@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -21,10 +20,11 @@ from orchestrator.fs.failure import printable
 from orchestrator.migrate.actions import Plan, record_directory
 from orchestrator.migrate.naming import Name
 from orchestrator.migrate.sniff import listed, read_head
+from orchestrator.migrate.standing import JOURNAL, OPEN, PLAN, STATES, State
 from orchestrator.paths import names
 
-PLAN = "plan.json"
-JOURNAL = "journal.jsonl"
+__all__ = ["JOURNAL", "MADE", "OPEN", "PLAN", "State"]
+
 MADE = "made.json"
 REPORT = "report.json"
 LAYOUT_STAGE = "layout"
@@ -44,27 +44,6 @@ EventName = Literal[
     "finalize-begun",
     "finalized",
 ]
-
-
-class State(StrEnum):
-    """How far a migration is."""
-
-    APPLYING = "applying"
-    COMPLETED = "completed"
-    ROLLING_BACK = "rolling-back"
-    ROLLED_BACK = "rolled-back"
-    FINALIZING = "finalizing"
-    FINALIZED = "finalized"
-
-
-_STATES: dict[str, State] = {
-    "begun": State.APPLYING,
-    "completed": State.COMPLETED,
-    "rollback-begun": State.ROLLING_BACK,
-    "rolled-back": State.ROLLED_BACK,
-    "finalize-begun": State.FINALIZING,
-    "finalized": State.FINALIZED,
-}
 
 
 class Line(BaseModel):
@@ -132,7 +111,7 @@ class Journal:
     @property
     def state(self) -> State:
         """Returns how far the migration is."""
-        return [_STATES[line.event] for line in self.lines if line.event in _STATES][-1]
+        return [STATES[line.event] for line in self.lines if line.event in STATES][-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.diagnosis import Check, Diagnosis, fail, ok, skip, warn
-from orchestrator.errors import Refused
+from orchestrator.doctor.diagnosis import Check, Diagnosis, ok, skip, warn
 from orchestrator.repo.git import split
 
 _SECRETS = (
@@ -17,39 +16,6 @@ _SECRETS = (
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|AGE-SECRET-KEY-1[0-9A-Z]{10,}"
 )
-
-
-def _root(context: Context) -> Diagnosis:
-    try:
-        located = context.located()
-    except Refused as refusal:
-        return fail(refusal.message, refusal.hint)
-    evidence = [f"working tree {located.checkout}", f"git directory {located.git_dir}"]
-    if located.home != located.checkout:
-        evidence.append(f"state is kept in {located.home}")
-    context.git().run("rev-parse", "--git-dir", timeout_s=15)
-    return ok(f"The repository is {located.checkout}.", evidence)
-
-
-def _first_commit(context: Context) -> Diagnosis:
-    head = context.repository().head()
-    if head.oid is None:
-        return warn(
-            "There is no commit yet, so no run can start.", 'git add -A && git commit -m "first commit"'
-        )
-    where = head.branch.removeprefix("refs/heads/") if head.branch else "no branch (detached)"
-    return ok(f"HEAD is {head.oid[:12]} on {where}.")
-
-
-def _operation(context: Context) -> Diagnosis:
-    doing = context.repository().operation_in_progress()
-    if doing is None:
-        return ok("No merge, rebase or bisect is under way.")
-    hint = f"git {doing.split()[0]} --abort (or finish it; `git status` says how)"
-    return warn(
-        f"A {doing} is under way: no run starts, and nothing is merged, until it is finished.",
-        "git bisect reset" if doing == "bisect" else hint,
-    )
 
 
 def _history(context: Context) -> Diagnosis:
@@ -99,31 +65,6 @@ def _secrets(context: Context) -> Diagnosis:
 
 
 CHECKS = (
-    Check(
-        "repository-root",
-        "repository",
-        "the repository can be found and read",
-        "Everything else needs a git repository with a working tree that belongs to you. Bare, broken, "
-        "spoofed and foreign-owned ones are refused.",
-        _root,
-        quick=True,
-    ),
-    Check(
-        "repository-first-commit",
-        "repository",
-        "there is a commit to start from",
-        "A run starts from a commit; `init` works without one.",
-        _first_commit,
-        quick=True,
-    ),
-    Check(
-        "repository-operation",
-        "repository",
-        "no merge, rebase, cherry-pick or bisect is half done",
-        "Runs and merges are refused in the middle of another operation of yours.",
-        _operation,
-        quick=True,
-    ),
     Check(
         "repository-history",
         "repository",

@@ -7,35 +7,10 @@ from datetime import UTC, datetime
 
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, in_bytes, ok, skip, warn
-from orchestrator.errors import OrchestratorError, Refused, StateDamaged
 from orchestrator.model.run import ENDED_RUN, RunStatus
 from orchestrator.paths import names
 
 _BIG_LOG_BYTES = 64 << 20
-
-
-def _database(context: Context) -> Diagnosis:
-    paths = context.require_ours()
-    try:
-        context.state()
-    except StateDamaged as error:
-        return fail(error.message, "orchestrator doctor --recover")
-    except Refused as refusal:
-        return _unusable(context, refusal)
-    except OrchestratorError as error:
-        return fail(error.message, error.hint)
-    return ok(f"{counted(len(context.runs()), 'run')} in {in_bytes(os.lstat(paths.state_file).st_size)}.")
-
-
-def _unusable(context: Context, refusal: Refused) -> Diagnosis:
-    if refusal.code != "state-missing":
-        older = refusal.code == "state-older"
-        return (warn if older else fail)(refusal.message, refusal.hint, fixable=older)
-    if os.path.lexists(context.paths().state_file):
-        return warn("The making of the database was cut off.", "orchestrator doctor --fix", fixable=True)
-    if context.refs.peek() and any(name.startswith(names.RUN_REFS) for name in context.refs()):
-        return fail("The database is gone, but there are checkpoints.", "orchestrator doctor --recover")
-    return ok("No run has been started here yet.")
 
 
 def _integrity(context: Context) -> Diagnosis:
@@ -158,14 +133,6 @@ def _clock(context: Context) -> Diagnosis:
 
 
 CHECKS = (
-    Check(
-        "state-database",
-        "state",
-        "the database can be read",
-        "Runs, events and findings are in state.db. A damaged or missing one is rebuilt from checkpoints.",
-        _database,
-        quick=True,
-    ),
     Check(
         "state-integrity",
         "state",

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.diagnosis import Check, Diagnosis, fail, in_bytes, ok, skip, warn
+from orchestrator.doctor.diagnosis import Check, Diagnosis, in_bytes, ok, skip, warn
 from orchestrator.doctor.footprint import measure
-from orchestrator.fs.disk import Disk
+from orchestrator.doctor.quick.surroundings import kept_at
 from orchestrator.fs.probe import is_directory_held
 from orchestrator.paths import names
 
-_LITTLE_BYTES, _TOO_LITTLE_BYTES = 1 << 30, 64 << 20
-_FEW_INODES, _TOO_FEW_INODES = 10_000, 500
 _MUCH_BYTES = 20 << 30
 _NETWORK = frozenset(
     {
@@ -32,32 +30,6 @@ _NETWORK = frozenset(
 )
 _POOR = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk"})
 _PASSING = frozenset({"tmpfs", "ramfs"})
-
-
-def _home(context: Context) -> str:
-    located = context.located()
-    return located.orchestrator_dir if os.path.isdir(located.orchestrator_dir) else located.home
-
-
-def _space(context: Context) -> Diagnosis:
-    free = min(Disk().free_space(place).bytes for place in (_home(context), context.located().common_dir))
-    said = f"{in_bytes(free)} are free."
-    if free < _TOO_LITTLE_BYTES:
-        return fail(said, "Free space on that disk; interrupted runs go on with: orchestrator resume")
-    if free < _LITTLE_BYTES:
-        return warn(said, "Free space on that disk before starting runs.")
-    return ok(said)
-
-
-def _inodes(context: Context) -> Diagnosis:
-    known = [Disk().free_space(place).inodes for place in (_home(context), context.located().common_dir)]
-    free = min((each for each in known if each is not None), default=None)
-    if free is None:
-        return ok("This file system has no limit on the number of files.")
-    said = f"{free:,} more files can be made."
-    if free < _TOO_FEW_INODES:
-        return fail(said, "Remove files from that disk that nobody needs.")
-    return warn(said, "Remove files from that disk that nobody needs.") if free < _FEW_INODES else ok(said)
 
 
 def _usage(context: Context) -> Diagnosis:
@@ -89,7 +61,7 @@ def mount_of(path: str) -> tuple[str, str, bool] | None:
 
 
 def _kind(context: Context) -> Diagnosis:
-    mount = mount_of(os.path.realpath(_home(context)))
+    mount = mount_of(os.path.realpath(kept_at(context)))
     if mount is None:
         return skip("This system does not tell.")
     point, kind, read_only = mount
@@ -134,22 +106,6 @@ def _locking(context: Context) -> Diagnosis:
 
 
 CHECKS = (
-    Check(
-        "disk-space",
-        "disk",
-        "there is room on the disk",
-        "A full disk stops runs; what they reached is kept.",
-        _space,
-        quick=True,
-    ),
-    Check(
-        "disk-inodes",
-        "disk",
-        "there is room for more files",
-        "A file system can be out of inodes while bytes are free.",
-        _inodes,
-        quick=True,
-    ),
     Check(
         "disk-usage",
         "disk",

@@ -8,44 +8,8 @@ from pathlib import Path
 
 from orchestrator.agents.preset import PRESETS
 from orchestrator.agents.programs import find_program
-from orchestrator.discovery import ENVIRONMENT
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, ok, skip, warn
-from orchestrator.engine.start import NESTED_MARK
-
-_DISTURBING = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG_COUNT",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_TEMPLATE_DIR",
-)
-
-
-def _git_variables(context: Context) -> Diagnosis:
-    found = [name for name in _DISTURBING if name in context.environment]
-    if not found:
-        return ok("No variable leads git elsewhere.")
-    return warn(
-        "Variables for git are set, as they are inside a hook. Our git calls clear them; yours do not.",
-        "unset " + " ".join(found),
-        (f"{name}={context.environment[name][:100]}" for name in found),
-    )
-
-
-def _own_variables(context: Context) -> Diagnosis:
-    named = context.environment.get(ENVIRONMENT)
-    if context.environment.get(NESTED_MARK):
-        return warn("This is an agent's own session: a run cannot start another run.", f"unset {NESTED_MARK}")
-    if named:
-        return ok(f"{ENVIRONMENT} says where the state is.", (named,))
-    return ok("No variable of ours is set.")
 
 
 def _umask(context: Context) -> Diagnosis:
@@ -98,22 +62,6 @@ def _configured(context: Context) -> Diagnosis:
 
 
 CHECKS = (
-    Check(
-        "environment-git",
-        "environment",
-        "no GIT_* variable leads git elsewhere",
-        "Hooks run with GIT_DIR set; commands started there would act on another repository.",
-        _git_variables,
-        quick=True,
-    ),
-    Check(
-        "environment-own",
-        "environment",
-        "whether variables of ours are set",
-        "ORCHESTRATOR_DIR moves the state; the marker of an agent's session forbids runs.",
-        _own_variables,
-        quick=True,
-    ),
     Check(
         "environment-umask",
         "environment",
