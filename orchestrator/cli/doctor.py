@@ -108,7 +108,7 @@ def _fix(call: Invocation, context: Context, *, only: str | None, dry_run: bool)
         call.screen.out("There is nothing that can be repaired from here.")
     answers = examine(context, checks)
     if call.screen.as_json:
-        found: dict[str, Json] = {"worst": worst(answers).value, "checks": as_json(answers)}
+        found: dict[str, Json] = {"worst": worst(answers), "checks": as_json(answers)}
         call.screen.json({**found, "repairs": list(done), "dry_run": dry_run})
     elif not dry_run:
         show(call.screen, answers, everything=False)

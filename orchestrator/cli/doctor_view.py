@@ -21,7 +21,7 @@ _WELL = (Status.OK, Status.SKIP)
 def tell(screen: Screen, answers: Sequence[Answer], *, everything: bool) -> int:
     """Prints the answers as text or as the object of CONTRACT.md, and returns the exit status."""
     if screen.as_json:
-        screen.json({"worst": worst(answers).value, "checks": as_json(answers)})
+        screen.json({"worst": worst(answers), "checks": as_json(answers)})
     else:
         show(screen, answers, everything=everything)
     return exit_status(answers)
@@ -38,7 +38,7 @@ def as_json(answers: Sequence[Answer]) -> list[Json]:
         {
             "id": answer.check.id,
             "group": answer.check.group,
-            "status": answer.diagnosis.status.value,
+            "status": answer.diagnosis.status,
             "summary": answer.diagnosis.summary,
             "evidence": list(answer.diagnosis.evidence),
             "remedy": answer.diagnosis.remedy,
@@ -56,11 +56,11 @@ def show(screen: Screen, answers: Sequence[Answer], *, everything: bool) -> None
         counts[found.status] += 1
         if not everything and found.status in _WELL:
             continue
-        word = f"{found.status.value:<5}"
+        word = f"{found.status:<5}"
         screen.out(Styled(word, _STYLES[found.status]), f"{answer.check.id}: {found.summary}")
         for line in found.evidence:
             screen.out("        ", " ".join(line.split("\n")))
         if found.remedy:
             screen.out("      ", Styled("fix: ", "cyan"), found.remedy)
-    parts = [f"{count} {status.value}" for status, count in counts.items() if count]
+    parts = [f"{count} {status}" for status, count in counts.items() if count]
     screen.out(f"{len(answers)} checks: {', '.join(parts)}.")

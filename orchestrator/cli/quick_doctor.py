@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 def answer(flags: Flags) -> int | None:
     """Returns the exit status, or None when the full command must look: nothing was printed then."""
     from orchestrator.cli.doctor_view import tell
-    from orchestrator.cli.edge import render
     from orchestrator.cli.screen import Screen
     from orchestrator.doctor.isolation import LookCloser
     from orchestrator.doctor.quick.catalogue import look
     from orchestrator.doctor.surface import Surface
 
-    directory = os.path.abspath(flags.directory or ".")
+    try:
+        directory = os.path.abspath(flags.directory or ".")
+    except OSError:  # the directory that the shell is in was removed
+        return None
     if not os.path.isdir(directory):
         return None
     screen = Screen(as_json=flags.json, quiet=flags.quiet, verbose=flags.verbose)
@@ -28,4 +30,6 @@ def answer(flags: Flags) -> int | None:
     except LookCloser:
         return None
     except (KeyboardInterrupt, BrokenPipeError) as error:
+        from orchestrator.cli.edge import render
+
         return render(error, screen, debug=False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from orchestrator.fs.failure import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import ClassVar
 
     from orchestrator.doctor.context import Context
     from orchestrator.doctor.surface import Surface
@@ -16,14 +15,18 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-class Status(StrEnum):
-    """How a check ended; `skip` says that it could not be looked at, or does not apply."""
+class Status(str):
+    """How a check ended, one of four; `SKIP` says that it could not be looked at, or does not apply."""
 
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    SKIP = "skip"
+    __slots__ = ()
 
+    OK: ClassVar[Status]
+    WARN: ClassVar[Status]
+    FAIL: ClassVar[Status]
+    SKIP: ClassVar[Status]
+
+
+Status.OK, Status.WARN, Status.FAIL, Status.SKIP = map(Status, ("ok", "warn", "fail", "skip"))
 
 _ORDER = (Status.SKIP, Status.OK, Status.WARN, Status.FAIL)
 
@@ -51,7 +54,7 @@ class Diagnosis:
         self.fixable = fixable
 
     def __repr__(self) -> str:
-        shown = (self.status.value, self.summary, self.evidence, self.remedy, self.fixable)
+        shown = (self.status, self.summary, self.evidence, self.remedy, self.fixable)
         return f"Diagnosis{shown!r}"
 
 

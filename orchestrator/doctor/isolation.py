@@ -5,7 +5,7 @@ Standard library only, for the front door.
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock, start_new_thread  # `threading` imports functools and collections
 
 from orchestrator.doctor.diagnosis import Answer, Diagnosis, fail, skip
 from orchestrator.errors import OrchestratorError
@@ -33,11 +33,16 @@ def answered(check: Check, look: Callable[[], Diagnosis], *, time_limit_s: float
         LookCloser: the check raised it.
     """
     found: list[Diagnosis | LookCloser] = []
+    done = allocate_lock()
+    done.acquire()
+
+    def carry_out() -> None:
+        found.append(_carried_out(check, look))
+        done.release()
+
     # A thread, because nothing else can be left behind: a file system that hangs holds its caller for ever.
-    thread = threading.Thread(target=lambda: found.append(_carried_out(check, look)), daemon=True)
-    thread.start()
-    thread.join(time_limit_s)
-    if not found:
+    start_new_thread(carry_out, ())
+    if not done.acquire(timeout=time_limit_s):
         return Answer(check, _given_up(check, time_limit_s))
     if isinstance(found[0], LookCloser):
         raise found[0]

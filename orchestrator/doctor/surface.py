@@ -16,7 +16,6 @@ from orchestrator.migrate.standing import all_ended
 from orchestrator.paths import names
 from orchestrator.repo import asking
 from orchestrator.state.ownership import Ownership, read_ownership
-from orchestrator.state.vitals import count_runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +103,10 @@ class Surface:
         Raises:
             OrchestratorError: it is missing, or of another version or program, or damaged.
         """
-        found = count_runs(self.existing_state())
+        path = self.existing_state()
+        from orchestrator.state.vitals import count_runs  # imports sqlite3, which nobody needs without runs
+
+        found = count_runs(path)
         return found if found is not None else self._run_count()
 
     def existing_state(self) -> str:

@@ -11,10 +11,12 @@ import errno
 import os
 import sys
 
+from orchestrator.paths import names
+
 if sys.platform != "win32":  # pragma: no branch - one platform is measured at a time
     import fcntl
 
-PREFIX = ".tmp-orchestrator-"
+PREFIX = names.TEMP_PREFIX
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 

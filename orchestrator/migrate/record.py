@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -20,10 +21,8 @@ from orchestrator.fs.failure import printable
 from orchestrator.migrate.actions import Plan, record_directory
 from orchestrator.migrate.naming import Name
 from orchestrator.migrate.sniff import listed, read_head
-from orchestrator.migrate.standing import JOURNAL, OPEN, PLAN, STATES, State
+from orchestrator.migrate.standing import JOURNAL, PLAN
 from orchestrator.paths import names
-
-__all__ = ["JOURNAL", "MADE", "OPEN", "PLAN", "State"]
 
 MADE = "made.json"
 REPORT = "report.json"
@@ -44,6 +43,31 @@ EventName = Literal[
     "finalize-begun",
     "finalized",
 ]
+
+
+class State(StrEnum):
+    """How far a migration is."""
+
+    APPLYING = "applying"
+    COMPLETED = "completed"
+    ROLLING_BACK = "rolling-back"
+    ROLLED_BACK = "rolled-back"
+    FINALIZING = "finalizing"
+    FINALIZED = "finalized"
+
+
+STATES: dict[str, State] = {
+    "begun": State.APPLYING,
+    "completed": State.COMPLETED,
+    "rollback-begun": State.ROLLING_BACK,
+    "rolled-back": State.ROLLED_BACK,
+    "finalize-begun": State.FINALIZING,
+    "finalized": State.FINALIZED,
+}
+"""The events of a journal after which a migration is in another state."""
+
+OPEN = (State.APPLYING, State.ROLLING_BACK, State.FINALIZING)
+"""The states of a migration that was interrupted, unless a process is just at work on it."""
 
 
 class Line(BaseModel):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from enum import StrEnum
 
 from orchestrator.paths import names
 
@@ -13,29 +11,11 @@ JOURNAL = "journal.jsonl"
 _LIMIT_BYTES = 16 * 1024 * 1024
 
 
-class State(StrEnum):
-    """How far a migration is."""
+ENDS = frozenset({"completed", "rolled-back", "finalized"})
+"""The events of a journal after which a migration has ended."""
 
-    APPLYING = "applying"
-    COMPLETED = "completed"
-    ROLLING_BACK = "rolling-back"
-    ROLLED_BACK = "rolled-back"
-    FINALIZING = "finalizing"
-    FINALIZED = "finalized"
-
-
-STATES: dict[str, State] = {
-    "begun": State.APPLYING,
-    "completed": State.COMPLETED,
-    "rollback-begun": State.ROLLING_BACK,
-    "rolled-back": State.ROLLED_BACK,
-    "finalize-begun": State.FINALIZING,
-    "finalized": State.FINALIZED,
-}
-"""The events of a journal after which a migration is in another state."""
-
-OPEN = (State.APPLYING, State.ROLLING_BACK, State.FINALIZING)
-"""The states of a migration that was interrupted, unless a process is just at work on it."""
+BEGINNINGS = frozenset({"begun", "rollback-begun", "finalize-begun"})
+"""The events after which it has not."""
 
 
 def all_ended(root: str) -> bool:
@@ -57,13 +37,16 @@ def all_ended(root: str) -> bool:
 
 
 def _has_ended(directory: str) -> bool:
-    state = None
+    import json
+
+    ended, journal = False, os.path.join(directory, JOURNAL)
     try:
-        if os.path.getsize(os.path.join(directory, JOURNAL)) > _LIMIT_BYTES:
+        if os.path.getsize(journal) > _LIMIT_BYTES:
             return False
-        with open(os.path.join(directory, JOURNAL), "rb") as file:
+        with open(journal, "rb") as file:
             for line in file:
-                state = STATES.get(json.loads(line)["event"], state)
+                event = json.loads(line)["event"]
+                ended = event in ENDS or (ended and event not in BEGINNINGS)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return state is not None and state not in OPEN
+    return ended

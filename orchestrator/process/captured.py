@@ -1,4 +1,4 @@
-"""Runs short helper programs and returns what they print. Cheap to import, for the front door."""
+"""Runs short helper programs and returns what they print."""
 
 from __future__ import annotations
 
@@ -9,35 +9,11 @@ import time
 
 from orchestrator.errors import Failed
 from orchestrator.process import pipes
+from orchestrator.process.asked import Captured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_PASSED = frozenset(
-    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "TZ", "SYSTEMROOT"}
-)
-
-
-class Captured:
-    """What a helper program printed; `status` is its exit status, negative for the signal that ended it."""
-
-    __slots__ = ("status", "stderr", "stdout")
-
-    def __init__(self, status: int, stdout: bytes, stderr: bytes) -> None:
-        self.status = status
-        self.stdout = stdout
-        self.stderr = stderr
-
-
-def minimal_environment(extra: Mapping[str, str], *, passed: tuple[str, ...] = ()) -> dict[str, str]:
-    """Returns the environment for a child: what any program needs, what is `passed` by name, and `extra`.
-
-    Nothing else of the caller's environment gets in; `extra` wins.
-    """
-    wanted = _PASSED.union(passed)
-    kept = {name: value for name, value in os.environ.items() if name in wanted or name.startswith("LC_")}
-    return {**kept, **extra}
 
 
 def run_captured(

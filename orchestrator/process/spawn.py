@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.process.captured import Captured, minimal_environment, run_captured
+from orchestrator.process.asked import Captured, minimal_environment
+from orchestrator.process.captured import run_captured
 from orchestrator.process.command import Cause, Command, Ended, Limits
 from orchestrator.process.supervised import supervise
 

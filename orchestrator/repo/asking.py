@@ -12,7 +12,7 @@ import os
 from orchestrator.discovery import locate
 from orchestrator.errors import GitFailed, OrchestratorError, Refused
 from orchestrator.paths import names
-from orchestrator.process.captured import Captured, minimal_environment, run_captured
+from orchestrator.process.asked import Captured, ask_program, minimal_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,14 +88,11 @@ def environment(
 def ask(directory: str, *words: str, timeout_s: float = _TIMEOUT_S) -> Captured:
     """Returns what one of the commands named above prints, with any exit status.
 
-    It starts in the root directory, so that a relative entry of PATH does not find a `git` of the repository.
-
     Raises:
         Failed: `not-started` or `timed-out`.
     """
-    return run_captured(
+    return ask_program(
         ["git", "--no-optional-locks", "-C", directory, *words],
-        cwd=os.sep,
         environment=environment(directory, ALWAYS + NO_HOOKS),
         timeout_s=timeout_s,
     )
@@ -107,11 +104,8 @@ def version() -> str:
     Raises:
         Failed: it cannot be started, or does not end.
     """
-    done = run_captured(
-        ["git", "--version"],
-        cwd=os.sep,
-        environment=minimal_environment({"LC_ALL": "C"}),
-        timeout_s=_TIMEOUT_S,
+    done = ask_program(
+        ["git", "--version"], environment=minimal_environment({"LC_ALL": "C"}), timeout_s=_TIMEOUT_S
     )
     return done.stdout.decode("utf-8", "replace").strip()
 

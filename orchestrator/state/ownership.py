@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-from enum import StrEnum
 
 from orchestrator.errors import Refused
-from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.paths import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 LAYOUT_VERSION = 1
 TOOL = "orchestrator"
+
+_BEGINNING = b'{\n  "tool": "orchestrator",\n  "layout_version": 1,\n  "repo_id": "'
+_END = b'"\n}\n'
+"""What is before and after the 32 digits in a `layout.json` as `init` writes it."""
 
 IGNORE_TEXT = """\
 # Everything here stays out of git except what is meant to be shared.
@@ -35,15 +40,21 @@ DIRECTORIES = (
 )
 
 
-class Ownership(StrEnum):
+class Ownership(str):
     """Whose directory it is, by what it holds. Source: DESIGN.md section 4, Ownership."""
 
-    ABSENT = "absent"
-    OURS = "ours"
-    CLONE = "clone"
-    FOREIGN = "foreign"
-    NEWER = "newer"
-    UNSAFE = "unsafe"
+    __slots__ = ()
+
+    ABSENT: ClassVar[Ownership]
+    OURS: ClassVar[Ownership]
+    CLONE: ClassVar[Ownership]
+    FOREIGN: ClassVar[Ownership]
+    NEWER: ClassVar[Ownership]
+    UNSAFE: ClassVar[Ownership]
+
+
+for _word in ("absent", "ours", "clone", "foreign", "newer", "unsafe"):
+    setattr(Ownership, _word.upper(), Ownership(_word))
 
 
 class Layout:
@@ -69,7 +80,7 @@ def read_ownership(directory: str) -> Ownership:
     layout = read_layout(os.path.join(directory, names.LAYOUT))
     if layout is not None:
         return Ownership.NEWER if layout.layout_version > LAYOUT_VERSION else Ownership.OURS
-    lasting = {entry for entry in entries if not entry.startswith(TEMP_PREFIX)}
+    lasting = {entry for entry in entries if not entry.startswith(names.TEMP_PREFIX)}
     if lasting <= names.COMMITTABLE or _unfinished(directory, lasting):
         return Ownership.CLONE
     return Ownership.FOREIGN
@@ -104,7 +115,7 @@ def is_remains(directory: str) -> bool:
         entries = os.listdir(directory)
     except OSError:
         return False
-    known = all(entry in names.KNOWN or entry.startswith(TEMP_PREFIX) for entry in entries)
+    known = all(entry in names.KNOWN or entry.startswith(names.TEMP_PREFIX) for entry in entries)
     return known and not _names_another_tool(os.path.join(directory, names.LAYOUT))
 
 
@@ -112,7 +123,7 @@ def is_left_by_init(directory: str) -> bool:
     """Returns whether all that `directory` holds is what a killed `init` leaves and nobody else wrote."""
     if read_ownership(directory) is not Ownership.CLONE:
         return False
-    lasting = {entry for entry in os.listdir(directory) if not entry.startswith(TEMP_PREFIX)}
+    lasting = {entry for entry in os.listdir(directory) if not entry.startswith(names.TEMP_PREFIX)}
     known = {names.IGNORE, names.CONFIG, *DIRECTORIES}
     return not lasting or (lasting <= known and _unfinished(directory, lasting))
 
@@ -131,6 +142,8 @@ def _unfinished(directory: str, entries: set[str]) -> bool:
 
 def _names_another_tool(path: str) -> bool:
     """Returns whether `layout.json` is whole and not ours; a torn one may have been ours."""
+    import json
+
     try:
         with open(path, "rb") as file:
             document = json.loads(file.read(65536))
@@ -151,6 +164,10 @@ def read_layout(path: str) -> Layout | None:
         return None
     finally:
         os.close(descriptor)
+    if text.startswith(_BEGINNING) and text.endswith(_END) and len(text) == len(_BEGINNING + _END) + 32:
+        return Layout(repo_id=text[len(_BEGINNING) :][:32].decode("latin-1"), layout_version=LAYOUT_VERSION)
+    import json  # half of a start, and needed only when somebody else has written the file
+
     try:
         document = json.loads(text)
     except ValueError:

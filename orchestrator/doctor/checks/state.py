@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, in_bytes, ok, skip, warn
+from orchestrator.errors import StateDamaged
 from orchestrator.model.run import ENDED_RUN, RunStatus
 from orchestrator.paths import names
 
@@ -17,7 +18,11 @@ def _integrity(context: Context) -> Diagnosis:
     problems = context.state().problems()
     if problems:
         return fail("The database is damaged.", "orchestrator doctor --recover", problems)
-    return ok("SQLite finds the file and all references in it sound.")
+    try:
+        context.runs()
+    except StateDamaged as error:
+        return fail(error.message, "orchestrator doctor --recover")
+    return ok("SQLite finds the file and all references in it sound, and every run can be read.")
 
 
 def _events(context: Context) -> Diagnosis:
@@ -137,7 +142,7 @@ CHECKS = (
         "state-integrity",
         "state",
         "the database is sound",
-        "SQLite's own check of the file, and of every reference from one row to another.",
+        "SQLite's own check of the file and of every reference between rows; then every run is read.",
         _integrity,
     ),
     Check(
