@@ -13,6 +13,7 @@ from orchestrator.doctor.checks import (
     state,
     storage,
     surroundings,
+    tracked,
 )
 from orchestrator.doctor.diagnosis import Check
 from orchestrator.doctor.quick.catalogue import QUICK
@@ -35,6 +36,7 @@ _GROUPS = (
 )
 _FULL: tuple[Check, ...] = (
     *repository.CHECKS,
+    *tracked.CHECKS,
     *layout.CHECKS,
     *legacy.CHECKS,
     *git.CHECKS,

@@ -433,6 +433,10 @@ class StateManager:
         """Returns what SQLite finds wrong with the file and the references in it."""
         return damage.problems(self._database)
 
+    def orphans(self) -> tuple[str, ...]:
+        """Returns the events and operations of runs that are not there, a line for each run."""
+        return damage.orphans(self._database)
+
     # Recovery
 
     def get_recoverable_runs(self) -> list[Run]:

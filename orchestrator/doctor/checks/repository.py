@@ -5,17 +5,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.diagnosis import Check, Diagnosis, ok, skip, warn
-from orchestrator.repo.git import split
-
-_SECRETS = (
-    r"sk-[A-Za-z0-9_-]{16,}"
-    r"|AKIA[0-9A-Z]{16}"
-    r"|gh[pousr]_[A-Za-z0-9]{30,}"
-    r"|xox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|AGE-SECRET-KEY-1[0-9A-Z]{10,}"
-)
+from orchestrator.doctor.diagnosis import Check, Diagnosis, ok
 
 
 def _history(context: Context) -> Diagnosis:
@@ -44,26 +34,6 @@ def _other_repositories(context: Context) -> Diagnosis:
     return ok("Other repositories lie inside." if inner else "No other repository lies inside.", inner)
 
 
-def _secrets(context: Context) -> Diagnosis:
-    if context.repository().head().oid is None:
-        return skip("There is no commit yet.")
-    words = ("grep", "--cached", "-n", "-I", "-z", "--no-color", "-m", "1", "-E", "-e", _SECRETS)
-    done = context.git().run(*words, ok=(0, 1), timeout_s=15)
-    items = split(done.stdout.replace(b"\n", b"\0") + b"\0")
-    places = [
-        f"{os.fsdecode(name)}:{line.decode()}"
-        for name, line in zip(items[::3], items[1::3], strict=False)
-        if line.isdigit()
-    ]
-    if not places:
-        return ok("No tracked file holds what looks like a secret.")
-    return warn(
-        "Tracked files hold what looks like a secret; agents can read it, and so can every clone.",
-        "Replace the secret where it is used, revoke it, and remove it from the file.",
-        places,
-    )
-
-
 CHECKS = (
     Check(
         "repository-history",
@@ -78,12 +48,5 @@ CHECKS = (
         "whether other repositories lie inside this one",
         "Only the repository asked for is worked on; nested ones have to be named.",
         _other_repositories,
-    ),
-    Check(
-        "repository-secrets",
-        "repository",
-        "no tracked file holds what looks like a secret",
-        "Well-known shapes of keys are looked for in the index. The place is shown, never the value.",
-        _secrets,
     ),
 )

@@ -25,6 +25,17 @@ def _integrity(context: Context) -> Diagnosis:
     return ok("SQLite finds the file and all references in it sound, and every run can be read.")
 
 
+def _orphans(context: Context) -> Diagnosis:
+    found = context.state().orphans()
+    if not found:
+        return ok("Every event and operation belongs to a run that is there.")
+    return warn(
+        "Events or operations name runs that the database does not hold: somebody removed rows by hand.",
+        "orchestrator doctor --recover (brings back runs whose checkpoints exist)",
+        found,
+    )
+
+
 def _events(context: Context) -> Diagnosis:
     broken = context.state().verify_chain()
     if broken is None:
@@ -144,6 +155,13 @@ CHECKS = (
         "the database is sound",
         "SQLite's own check of the file and of every reference between rows; then every run is read.",
         _integrity,
+    ),
+    Check(
+        "state-orphans",
+        "state",
+        "no event or operation names a run that is not there",
+        "Other rows cannot; these outlive a run that somebody removed by hand.",
+        _orphans,
     ),
     Check(
         "state-events",

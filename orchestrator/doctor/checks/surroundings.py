@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from orchestrator.agents.preset import PRESETS
 from orchestrator.agents.programs import find_program
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, ok, skip, warn
+
+_CLOCK_TOLERANCE_S = 86400.0
+"""Authors' clocks differ by minutes, and somebody's time zone may be wrong by hours."""
 
 
 def _umask(context: Context) -> Diagnosis:
@@ -23,6 +27,19 @@ def _umask(context: Context) -> Diagnosis:
     if int(said, 8) & 0o002:
         return ok(f"The umask is {said}.")
     return warn(f"The umask is {said}: others may write to files that you and agents make.", "umask 022")
+
+
+def _clock(context: Context) -> Diagnosis:
+    if context.head()[0] is None:
+        return skip("There is no commit to compare it with.")
+    said = context.git().text("log", "-1", "--format=%ct", "HEAD")
+    ahead_s = int(said) - time.time()
+    if ahead_s > _CLOCK_TOLERANCE_S:
+        return warn(
+            f"The newest commit was made {ahead_s / 3600:,.0f} h from now: this clock or another was wrong.",
+            "Set the clock of this machine, if it is this one.",
+        )
+    return ok("The clock is not behind the newest commit.")
 
 
 def _python(context: Context) -> Diagnosis:
@@ -68,6 +85,13 @@ CHECKS = (
         "others cannot write to new files",
         "Our own files have fixed modes; those of agents follow the umask.",
         _umask,
+    ),
+    Check(
+        "environment-clock",
+        "environment",
+        "the clock is not behind the newest commit",
+        "Runs, locks and reports carry the time of this machine; no decision rests on it alone.",
+        _clock,
     ),
     Check(
         "environment-python",
