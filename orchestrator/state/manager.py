@@ -419,10 +419,7 @@ class StateManager:
         return self._events.of_run(run_id, after_run_seq)
 
     def subscribe(self, callback: Callable[[Event], None]) -> None:
-        """Calls `callback` with each event written by this manager, in order, once it is durable.
-
-        What it raises comes out of the verb, whose change stays.
-        """
+        """Calls `callback` with each event once it is durable; what that raises, the verb raises too."""
         self._events.subscribe(callback)
 
     def verify_chain(self) -> int | None:
