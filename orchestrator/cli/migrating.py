@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.invocation import Invocation
@@ -31,28 +30,11 @@ _EVERY_S = 0.2
 
 def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover:
     """Returns what migrates the checkout that the call was made in."""
-    from orchestrator.cli.init import make
-    from orchestrator.fs.disk import Disk
-    from orchestrator.migrate.migration import Migrator
-    from orchestrator.paths import OrchestratorPaths
-    from orchestrator.takeover.moving import Mover
+    from orchestrator.takeover import moving
 
-    located = call.locate()
-    disk = Disk()
-
-    def make_layout(directory: Path) -> None:
-        make(OrchestratorPaths(directory), private=False, workflow=None)
-
-    migrator = Migrator(
-        Path(located.home),
-        catalogue=catalogue,
-        disk=disk,
-        make_layout=make_layout,
-        home=Path(call.environment["HOME"]) if call.environment.get("HOME") else None,
-        jobs=jobs,
-        progress=ProgressLine(call.screen),
+    return moving.mover(
+        call.locate(), call.environment, catalogue, jobs=jobs, progress=ProgressLine(call.screen)
     )
-    return Mover(located, migrator, disk, call.environment)
 
 
 class ProgressLine:

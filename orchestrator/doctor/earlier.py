@@ -7,16 +7,34 @@ from pathlib import Path
 
 from orchestrator.discovery import Located
 from orchestrator.doctor.surface import EarlierState
+from orchestrator.errors import OrchestratorError
 from orchestrator.migrate.catalogue import How, Layout, load_catalogue
+from orchestrator.migrate.migration import Migration
+from orchestrator.migrate.safety import is_safe
 from orchestrator.migrate.sniff import Places, fits, recognised
 from orchestrator.paths import names
+from orchestrator.takeover.moving import mover
 
 
 def state(located: Located, environment: Mapping[str, str]) -> EarlierState:
     """Returns what would move into `.orchestrator/`, and whether nothing speaks against that."""
     found = present(located, environment, ours_to_move=True)
     lines = tuple(f"{source} ({layout.name})" for layout, sources in found for source in sources)
-    return EarlierState(lines, is_safe=False)
+    return EarlierState(lines, is_safe=bool(lines) and safe_migration(located, environment) is not None)
+
+
+def safe_migration(located: Located, environment: Mapping[str, str]) -> Migration | None:
+    """Returns the migration that may be carried out unasked, None where there is no such.
+
+    Layouts that the repository itself describes do not count: a person has to agree to those.
+    """
+    found = mover(located, environment, load_catalogue())
+    try:
+        migration = found.migrator.preview()
+    except (OrchestratorError, OSError):
+        return None
+    safe = migration.plan.pending and is_safe(migration, found.paths.base_dir)
+    return migration if safe else None
 
 
 def catalogue(located: Located) -> tuple[Layout, ...]:
