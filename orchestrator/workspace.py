@@ -33,8 +33,9 @@ from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
-from orchestrator.state.layout import Layout, make_directories, require_ours
+from orchestrator.state.layout import make_directories, require_ours
 from orchestrator.state.manager import StateManager
+from orchestrator.state.ownership import Layout
 from orchestrator.state.place import notice_place
 
 

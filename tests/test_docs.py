@@ -224,6 +224,7 @@ def test_the_tests_that_the_table_of_odd_repositories_names_are_there() -> None:
         "campaign": "campaign/test_every_call_of_migrate.py",
         "nasty": "nasty/test_nasty.py",
         "doctor": "doctor/test_checks.py",
+        "tracked": "doctor/test_tracked.py",
         **{name: f"fs/test_{name}.py" for name in ("carry", "lock")},
     }
     named = re.findall(r"`([a-z_]+)\.([a-z0-9_]+)`", table)

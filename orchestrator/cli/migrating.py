@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.invocation import Invocation
@@ -27,31 +26,11 @@ _TITLES = ("FROM", "TO", "ACTION", "KIND", "FILES", "BYTES", "MODE", "TRACKED", 
 
 def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover:
     """Returns what migrates the checkout that the call was made in."""
-    from orchestrator.cli.init import make
-    from orchestrator.fs.disk import Disk
-    from orchestrator.migrate.migration import Migrator
-    from orchestrator.paths import OrchestratorPaths
-    from orchestrator.takeover.derived import derived_state
-    from orchestrator.takeover.moving import Mover
+    from orchestrator.takeover import moving
 
-    located = call.locate()
-    disk = Disk()
-    paths = OrchestratorPaths(Path(located.home))
-
-    def make_layout(directory: Path) -> None:
-        make(OrchestratorPaths(directory), private=False, workflow=None)
-
-    migrator = Migrator(
-        Path(located.home),
-        catalogue=catalogue,
-        disk=disk,
-        make_layout=make_layout,
-        home=Path(call.environment["HOME"]) if call.environment.get("HOME") else None,
-        jobs=jobs,
-        progress=ProgressLine(call.screen),
-        expendable=lambda: derived_state(paths),
+    return moving.mover(
+        call.locate(), call.environment, catalogue, jobs=jobs, progress=ProgressLine(call.screen)
     )
-    return Mover(located, migrator, disk, call.environment)
 
 
 def say_plan(

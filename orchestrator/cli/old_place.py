@@ -50,7 +50,7 @@ def _may_hold(root: str) -> bool:
     """Returns whether the old place is worth reading: by a name, or because `.orchestrator/` is not ours."""
     if any_found(root, read_in_place=True):
         return True
-    from orchestrator.state.layout import Ownership, read_ownership
+    from orchestrator.state.ownership import Ownership, read_ownership
 
     return read_ownership(os.path.join(root, names.DIRECTORY)) is Ownership.FOREIGN
 

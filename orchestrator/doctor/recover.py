@@ -31,8 +31,9 @@ from orchestrator.repo.recovery import Found, FoundRun, find_runs
 from orchestrator.repo.removal import DISCARDED_REFS
 from orchestrator.repo.settle import is_ancestor
 from orchestrator.state import damage
-from orchestrator.state.layout import Ownership, is_remains, read_ownership, rebuild_layout, unusable
+from orchestrator.state.layout import rebuild_layout
 from orchestrator.state.manager import StateManager
+from orchestrator.state.ownership import Ownership, is_remains, read_ownership, unusable
 
 PATIENCE_S = 10.0
 """How long the processes of a run whose state was removed are given to notice that and to end."""

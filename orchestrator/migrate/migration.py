@@ -21,14 +21,12 @@ from orchestrator.migrate.plan import plan
 from orchestrator.migrate.plan_file import insist_unchanged
 from orchestrator.migrate.progress import OnProgress, silent
 from orchestrator.migrate.publish import MakeLayout, publish, sweep
-from orchestrator.migrate.record import Record, State, records
+from orchestrator.migrate.record import OPEN, Record, State, records
 from orchestrator.migrate.rollback import Expendable, Return, nothing_expendable, plan_rollback, rollback
 from orchestrator.migrate.sniff import layout_version
 from orchestrator.migrate.survey import survey
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.paths import names
-
-_OPEN = (State.APPLYING, State.ROLLING_BACK, State.FINALIZING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class Migrator:
 
     def interrupted(self) -> Record | None:
         """Returns the migration that was begun and neither completed nor taken back; there is at most one."""
-        return next((record for record in records(self._root) if record.state in _OPEN), None)
+        return next((record for record in records(self._root) if record.state in OPEN), None)
 
     def migrate(self, options: Options | None = None, *, shown: Plan | None = None) -> Outcome:
         """Finishes an interrupted migration, or else plans, checks and carries out a new one.

@@ -15,18 +15,9 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.migrate.actions import Plan
 from orchestrator.migrate.compare import digest
-from orchestrator.migrate.record import (
-    JOURNAL,
-    LAYOUT_STAGE,
-    MADE,
-    PLAN,
-    Made,
-    Record,
-    first_line,
-    made_file,
-    read_record,
-)
+from orchestrator.migrate.record import LAYOUT_STAGE, MADE, Made, Record, first_line, made_file, read_record
 from orchestrator.migrate.sniff import listed
+from orchestrator.migrate.standing import JOURNAL, PLAN
 from orchestrator.paths import names
 
 MakeLayout = Callable[[Path], None]

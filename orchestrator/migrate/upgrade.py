@@ -24,7 +24,7 @@ def stamp(step: Step, record: Record, upgrade: Upgrade, disk: Disk) -> None:
     disk.sweep_temp(mark.parent)
     if not os.path.lexists(kept):
         stage = kept.parent / f"{TEMP_PREFIX}{record.plan.id}-stage"
-        disk.remove_tree(stage)
+        disk.remove(stage)
         disk.carry(mark, stage)
         disk.rename(stage, kept)
     disk.write(mark, _text(kept, upgrade.to_version), mode=step.mode)
@@ -38,7 +38,7 @@ def unstamp(step: Step, record: Record, upgrade: Upgrade, disk: Disk) -> None:
         disk.rename(kept, mark)
     elif layout_version(os.fspath(mark.parent)) != upgrade.from_version:
         disk.write(mark, _text(mark, upgrade.from_version), mode=step.mode)
-    disk.remove_tree(kept.parent / f"{TEMP_PREFIX}{record.plan.id}-stage")
+    disk.remove(kept.parent / f"{TEMP_PREFIX}{record.plan.id}-stage")
 
 
 def _text(path: Path, version: int) -> bytes:

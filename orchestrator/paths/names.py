@@ -27,6 +27,9 @@ LOGS = "logs"
 LOG = "orchestrator.log"
 TMP = "tmp"
 
+TEMP_PREFIX = ".tmp-orchestrator-"
+"""What the name of every file begins with that is about to become another."""
+
 COMMITTABLE = frozenset({IGNORE, LAYOUT, CONFIG, PROMPTS, LAYOUTS, SECRETS})
 """What a clone may hold of `.orchestrator/`: a directory with these alone is ours, not yet initialised."""
 

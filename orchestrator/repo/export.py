@@ -11,7 +11,8 @@ from orchestrator.errors import GitFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId
 from orchestrator.paths import names
-from orchestrator.repo.repository import OURS, Repository
+from orchestrator.repo.asking import OURS
+from orchestrator.repo.repository import Repository
 
 
 def export_bundle(repository: Repository, file: Path, *, scratch: Path) -> Mapping[str, ObjectId]:

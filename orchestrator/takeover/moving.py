@@ -13,16 +13,19 @@ from orchestrator.discovery import Located
 from orchestrator.errors import ConfigInvalid, Refused, StateDamaged
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate.actions import Options, Plan
+from orchestrator.migrate.catalogue import Layout
 from orchestrator.migrate.check import insist, running
 from orchestrator.migrate.finalize import Finalized
 from orchestrator.migrate.migration import Migration, Migrator, Outcome
+from orchestrator.migrate.progress import OnProgress, silent
 from orchestrator.migrate.record import Record, State, records
 from orchestrator.model.record import Operation, OperationKind, OperationStatus
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.repo.repository import Repository
-from orchestrator.state.layout import Ownership, read_ownership
 from orchestrator.state.manager import StateManager
-from orchestrator.takeover import kept, taking_over
+from orchestrator.state.ownership import Ownership, read_ownership
+from orchestrator.takeover import kept, making, taking_over
+from orchestrator.takeover.derived import derived_state
 from orchestrator.takeover.original import Problem
 from orchestrator.takeover.taking_over import TakeoverReport
 
@@ -220,6 +223,35 @@ class Mover:
             return
         with state:
             _mark_undone(state, name)
+
+
+def mover(
+    located: Located,
+    environment: Mapping[str, str],
+    catalogue: Sequence[Layout],
+    *,
+    jobs: int = 1,
+    progress: OnProgress = silent,
+) -> Mover:
+    """Returns what migrates a checkout, and takes over what that keeps."""
+    home = environment.get("HOME")
+    disk = Disk()
+    paths = OrchestratorPaths(Path(located.home))
+    migrator = Migrator(
+        Path(located.home),
+        catalogue=catalogue,
+        disk=disk,
+        make_layout=lambda directory: _made(OrchestratorPaths(directory)),
+        home=Path(home) if home else None,
+        jobs=jobs,
+        progress=progress,
+        expendable=lambda: derived_state(paths),
+    )
+    return Mover(located, migrator, disk, environment)
+
+
+def _made(paths: OrchestratorPaths) -> None:
+    making.make(paths)
 
 
 def migration_of(operation: Operation) -> str | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.config.frozen import thaw
-from orchestrator.errors import Locked, Refused, StateDamaged
+from orchestrator.errors import Refused, StateDamaged
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.lock import FileLock
 from orchestrator.model.event import EventKind, PastEvent
@@ -130,17 +130,6 @@ def clear_scratch(paths: OrchestratorPaths, disk: Disk) -> None:
     if os.path.lexists(paths.tmp_dir / _SCRATCH):
         with _lock(paths):
             disk.remove_tree(paths.tmp_dir / _SCRATCH)
-
-
-def _lock(paths: OrchestratorPaths) -> FileLock:
-    return FileLock(paths.locks_dir / LOCK, what="The takeover", command="orchestrator migrate")
-
-
-def clear_left(paths: OrchestratorPaths, disk: Disk) -> None:
-    """Removes the copies that a takeover left that was killed at its very end; a living one keeps its own."""
-    if os.path.isdir(paths.tmp_dir / _SCRATCH) and not paths.tmp_dir.is_symlink():
-        with suppress(Locked), _lock(paths):
-            clear_scratch(paths, disk)
 
 
 def _lock(paths: OrchestratorPaths) -> FileLock:

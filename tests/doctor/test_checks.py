@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -556,12 +555,14 @@ def test_little_room_warns_and_none_fails(
     attribute: str,
     values: dict[int | None, Status],
 ) -> None:
-    from orchestrator.fs.disk import Disk, FreeSpace
+    from orchestrator.doctor.quick import surroundings
+    from orchestrator.fs.space import FreeSpace
 
     for value, status in values.items():
-        free = replace(FreeSpace(bytes=1 << 40, inodes=10**9), **{attribute: value})  # type: ignore[arg-type]
+        free = FreeSpace(bytes=1 << 40, inodes=10**9)
+        setattr(free, attribute, value)
         # patched: a disk as full or as empty as the test needs it cannot be had
-        monkeypatch.setattr(Disk, "free_space", lambda self, path, free=free: free)
+        monkeypatch.setattr(surroundings, "free_space", lambda path, free=free: free)
 
         assert ask(check).status is status
 

@@ -17,7 +17,7 @@ from orchestrator.migrate.plan import plan
 from orchestrator.migrate.record import State, records
 from orchestrator.migrate.survey import survey
 from orchestrator.paths import names
-from orchestrator.state.layout import Ownership, read_ownership
+from orchestrator.state.ownership import Ownership, read_ownership
 from tests.conftest import GitCall
 from tests.migrate.building import (
     database,

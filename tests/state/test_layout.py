@@ -9,15 +9,8 @@ import pytest
 from orchestrator.errors import DiskFailed, Refused
 from orchestrator.fs.disk import Disk, StrPath
 from orchestrator.paths import OrchestratorPaths
-from orchestrator.state.layout import (
-    Ownership,
-    create_layout,
-    is_remains,
-    planned_names,
-    read_ownership,
-    rebuild_layout,
-    require_ours,
-)
+from orchestrator.state.layout import create_layout, planned_names, rebuild_layout, require_ours
+from orchestrator.state.ownership import Ownership, is_remains, read_ownership
 
 
 def made(directory: Path, *, private: bool = False) -> OrchestratorPaths:
