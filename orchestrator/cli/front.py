@@ -53,7 +53,7 @@ def _answer(arguments: list[str]) -> int:
 def _answered_here(arguments: list[str]) -> int | None:
     """Returns the exit status of a plain `status` or `doctor --quick`, None when nothing was answered."""
     flags, words = _plain(arguments)
-    if words[:1] == ["status"] and len(words) <= 2:
+    if words[:1] == ["status"] and len(words) <= 2 and "--quick" not in words:
         from orchestrator.cli import quick_status
 
         return quick_status.answer(flags, words[1] if words[1:] else None)

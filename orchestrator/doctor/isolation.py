@@ -5,6 +5,7 @@ Standard library only, for the front door.
 
 from __future__ import annotations
 
+import sys
 from _thread import allocate_lock, start_new_thread  # `threading` imports functools and collections
 
 from orchestrator.doctor.diagnosis import Answer, Diagnosis, fail, skip
@@ -41,12 +42,20 @@ def answered(check: Check, look: Callable[[], Diagnosis], *, time_limit_s: float
         done.release()
 
     # A thread, because nothing else can be left behind: a file system that hangs holds its caller for ever.
-    start_new_thread(carry_out, ())
+    _start(carry_out)
     if not done.acquire(timeout=time_limit_s):
         return Answer(check, _given_up(check, time_limit_s))
     if isinstance(found[0], LookCloser):
         raise found[0]
     return Answer(check, found[0])
+
+
+def _start(work: Callable[[], None]) -> None:
+    threading = sys.modules.get("threading")
+    if threading is None:
+        start_new_thread(work, ())
+    else:  # it costs nothing any more, and what watches threads (coverage, debuggers) knows of its own alone
+        threading.Thread(target=work, daemon=True).start()
 
 
 def _given_up(check: Check, time_limit_s: float) -> Diagnosis:

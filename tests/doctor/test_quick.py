@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -317,6 +319,34 @@ def test_with_anything_else_asked_the_full_command_answers(repository: Path, wor
     done = front(repository, "--quick", *words)
 
     assert done == _full(repository, "--quick", *words)
+
+
+def test_quick_belongs_to_doctor_alone(repository: Path) -> None:
+    done = front(repository, "--quick", command="status")
+
+    assert (done.status, "No such option" in done.err) == (2, True)
+
+
+def test_without_threading_a_check_that_hangs_is_given_up_all_the_same() -> None:
+    code = (
+        "import sys, time\n"
+        "from orchestrator.doctor.diagnosis import QuickCheck, ok\n"
+        "from orchestrator.doctor.isolation import answered\n"
+        "check = QuickCheck('a', 'g', 'a', '', lambda surface: ok('fine'))\n"
+        "print(answered(check, lambda: ok('fine')).diagnosis.summary)\n"
+        "print(answered(check, lambda: time.sleep(60), time_limit_s=0.05).diagnosis.summary)\n"
+        "print('threading' in sys.modules)\n"
+    )
+
+    done = subprocess.run(  # a fresh interpreter, as the front door is
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COV")},
+    )
+
+    assert done.stdout.splitlines() == ["fine", "a: no answer within 0.05 s.", "False"]
 
 
 def _full(place: Path, *words: str) -> Printed:
