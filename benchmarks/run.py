@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import checkpointing, isolation, migrating, recording, start_up, whole_run
+from benchmarks import checkpointing, health, isolation, migrating, recording, start_up, whole_run
 from benchmarks.machine import describe, load
 from benchmarks.place import Place, Sizes, enter, make_place
 from benchmarks.rounds import Result
@@ -21,6 +21,8 @@ Benchmark = Callable[[Place, Sizes, int], list[Result]]
 BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "status": (start_up.status, 41),
     "help": (start_up.help, 15),
+    "doctor-quick": (health.quick, 41),
+    "doctor": (health.full, 11),
     "step": (recording.step, 300),
     "checkpoint": (checkpointing.checkpoint, 15),
     "tree": (isolation.tree, 11),

@@ -584,7 +584,8 @@ Arguments:
                        --rollback: the migration.
 
 Options:
-  --dry-run           Show what would be done; change nothing.
+  --dry-run           Show what would be done, conflicts too, and exit 0; change
+                      nothing.
   --check             As --dry-run; exit 1 when there is something to do.
   --rollback          Take the last migration back, or the one named.
   --resume            Finish an interrupted one; begin none.
@@ -596,6 +597,7 @@ Options:
   --plan-out FILE     Write the plan into this file; change nothing else.
   --tracked           Move files that git tracks too, in its index.
   --force             With --rollback: keep what changed since in quarantine.
+  --trust             Use the layouts of this repository in this call.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

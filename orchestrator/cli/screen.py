@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from orchestrator.cli.terminal import Styled, is_terminal, paint, wants_colour, write
+from orchestrator.cli.terminal import Styled, escape, is_terminal, paint, wants_colour, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
     from orchestrator.model.json import Json
 
@@ -30,6 +31,7 @@ class Screen:
         self.verbose = verbose
         self._colour_out = wants_colour(sys.stdout)
         self._colour_err = wants_colour(sys.stderr)
+        self._passing = False
 
     @property
     def is_terminal(self) -> bool:
@@ -44,12 +46,12 @@ class Screen:
     def out(self, *parts: str | Styled) -> None:
         """Prints one line of a result, unless JSON is asked for."""
         if not self.as_json:
-            write(sys.stdout, paint(parts, colour=self._colour_out) + "\n")
+            self._write(sys.stdout, paint(parts, colour=self._colour_out) + "\n")
 
     def note(self, *parts: str | Styled) -> None:
         """Prints one line of progress or advice on standard error, unless quiet."""
         if not self.quiet:
-            write(sys.stderr, paint(parts, colour=self._colour_err) + "\n")
+            self._write(sys.stderr, paint(parts, colour=self._colour_err) + "\n")
 
     def detail(self, *parts: str | Styled) -> None:
         """Prints one line that only `-v` asks for."""
@@ -58,22 +60,38 @@ class Screen:
 
     def warn(self, sentence: str) -> None:
         """Prints a warning on standard error; quiet does not hide it."""
-        write(sys.stderr, paint((Styled("warning: ", "yellow"), sentence), colour=self._colour_err) + "\n")
+        self._write(
+            sys.stderr, paint((Styled("warning: ", "yellow"), sentence), colour=self._colour_err) + "\n"
+        )
 
     def error(self, *parts: str | Styled) -> None:
         """Prints one line of an error."""
-        write(sys.stderr, paint(parts, colour=self._colour_err) + "\n")
+        self._write(sys.stderr, paint(parts, colour=self._colour_err) + "\n")
+
+    def passing(self, text: str) -> None:
+        """Shows one line on a terminal's standard error that the next one, on either stream, replaces.
+
+        The caller cuts it to the width: of a line that wraps only the last row would go away.
+        """
+        write(sys.stderr, f"\r\x1b[K{escape(text)}\r")
+        self._passing = True
+
+    def _write(self, stream: TextIO | None, text: str) -> None:
+        if self._passing:
+            self._passing = False
+            write(sys.stderr, "\r\x1b[K")
+        write(stream, text)
 
     def json(self, fields: dict[str, Json]) -> None:
         """Prints an object as one line of JSON, `schema_version` first."""
-        write(sys.stdout, encode({"schema_version": SCHEMA_VERSION, **fields}) + "\n")
+        self._write(sys.stdout, encode({"schema_version": SCHEMA_VERSION, **fields}) + "\n")
 
     def raw(self, data: bytes) -> None:
         """Prints bytes exactly as they are, or escaped line by line on a terminal."""
         if is_terminal(sys.stdout):
-            write(sys.stdout, paint((data.decode("utf-8", "backslashreplace"),), colour=False))
+            self._write(sys.stdout, paint((data.decode("utf-8", "backslashreplace"),), colour=False))
             return
-        sys.stdout.flush()
+        self._write(sys.stdout, "")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 

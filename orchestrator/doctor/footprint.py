@@ -13,7 +13,7 @@ from orchestrator.config.load import user_config_file
 from orchestrator.config.trust import place_key, user_trust_directory
 from orchestrator.doctor.context import Context
 from orchestrator.model.json import JsonObject
-from orchestrator.repo.repository import OURS
+from orchestrator.repo.asking import OURS
 
 _REPORTS = "bug-*.txt"
 _MARK = b"orchestrator bug report\n"

@@ -32,8 +32,9 @@ from orchestrator.repo.recovery import Found, FoundRun, find_runs
 from orchestrator.repo.removal import DISCARDED_REFS
 from orchestrator.repo.settle import is_ancestor
 from orchestrator.state import damage
-from orchestrator.state.layout import Ownership, is_remains, read_ownership, rebuild_layout, unusable
+from orchestrator.state.layout import rebuild_layout
 from orchestrator.state.manager import StateManager
+from orchestrator.state.ownership import Ownership, is_remains, read_ownership, unusable
 
 PATIENCE_S = 10.0
 """How long the processes of a run whose state was removed are given to notice that and to end."""
@@ -162,7 +163,7 @@ def _require_something(context: Context, found: Found, archived: Sequence[str]) 
     paths = context.paths()
     directory = os.fspath(paths.orchestrator_dir)
     ownership = read_ownership(directory)
-    if ownership in (Ownership.NEWER, Ownership.UNSAFE):
+    if ownership in (Ownership.OLDER, Ownership.NEWER, Ownership.UNSAFE):
         raise unusable(directory, ownership)
     if ownership is Ownership.FOREIGN and not (is_remains(directory) and (found.runs or found.problems)):
         raise unusable(directory, ownership)
@@ -247,6 +248,7 @@ def _put_torn_layout_aside(context: Context, done: Recovery) -> None:
     paths = context.paths()
     torn = os.path.lexists(paths.layout_file) and read_ownership(str(paths.orchestrator_dir)) not in (
         Ownership.OURS,
+        Ownership.OLDER,
         Ownership.NEWER,
     )
     if torn:

@@ -16,11 +16,10 @@ from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
 from orchestrator.model.plan import Plan, single_phase
 from orchestrator.model.run import Integrate, Run, RunMetadata, RunOptions, RunOrigin, RunStatus
 from orchestrator.paths import names
+from orchestrator.process.marker import MARKER
 from orchestrator.repo.archive import read_archived
 from orchestrator.repo.repository import Head
 
-NESTED_MARK = "ORCHESTRATOR_EXECUTION"
-"""The variable by which an agent's process tree is known; a run inside it is refused."""
 MAX_TASK_CHARACTERS = 100_000
 
 
@@ -151,7 +150,7 @@ def _check_demand(request: RunRequest) -> None:
 
 
 def _check_place(context: EngineContext) -> None:
-    if context.environment.get(NESTED_MARK):
+    if context.environment.get(MARKER):
         raise Refused(
             "This is an agent's own session: a run cannot start another run.",
             code="nested-run",

@@ -3,6 +3,8 @@
 DIRECTORY = ".orchestrator"
 IGNORE = ".gitignore"
 LAYOUT = "layout.json"
+LAYOUT_VERSION = 1
+"""The version of these names, which `layout.json` carries; the next needs an upgrade in `migrate/layouts`."""
 PLACE = "place.json"
 CONFIG = "workflow.yaml"
 LOCAL_CONFIG = "workflow.local.yaml"
@@ -27,6 +29,9 @@ TMP = "tmp"
 IDENTITY = "identity.json"
 HEARTBEAT = "heartbeat"
 DISK_USE = "disk-use"
+
+TEMP_PREFIX = ".tmp-orchestrator-"
+"""What the name of every file begins with that is about to become another."""
 
 COMMITTABLE = frozenset({IGNORE, LAYOUT, CONFIG, PROMPTS, LAYOUTS, SECRETS})
 """What a clone may hold of `.orchestrator/`: a directory with these alone is ours, not yet initialised."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-MARKER = "ORCHESTRATOR_EXECUTION"
 Cause = Literal["exited", "deadline", "idle", "cancelled", "not-started"]
 
 

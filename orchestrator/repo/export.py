@@ -12,7 +12,8 @@ from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId
 from orchestrator.paths import names
 from orchestrator.repo.archive import read_all
-from orchestrator.repo.repository import OURS, Repository
+from orchestrator.repo.asking import OURS
+from orchestrator.repo.repository import Repository
 
 
 def export_bundle(repository: Repository, file: Path, *, scratch: Path) -> Mapping[str, ObjectId]:

@@ -17,9 +17,10 @@ from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.paths import names
 from orchestrator.repo import ref_locks
+from orchestrator.repo.asking import OURS
 from orchestrator.repo.export import holds, unmerged_runs
 from orchestrator.repo.journal import Discard, Journal
-from orchestrator.repo.repository import OURS, Repository
+from orchestrator.repo.repository import Repository
 from orchestrator.repo.results import branch_ref, checked_out_at, result_ref
 from orchestrator.repo.settle import is_ancestor
 

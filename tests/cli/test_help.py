@@ -113,6 +113,23 @@ def test_status_imports_nothing_dear(project: Path, call: Call, flags: list[str]
     assert "json" not in found
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"], ["-v"]])
+@pytest.mark.parametrize("state", ["fresh", "initialised", "with a run"])
+def test_a_quick_doctor_imports_nothing_dear(
+    repository: Path, call: Call, state: str, flags: list[str]
+) -> None:
+    if state != "fresh":
+        assert call("init", "--trust", cwd=repository).status == 0
+    if state == "with a run":
+        assert call("run", "x", "--command", "true", "--run-id", "a", cwd=repository).status == 0
+
+    found = imported(repository, "doctor", "--quick", *flags)
+
+    assert not found & {*HEAVY, "typing", "json", "re", "enum", "threading", "shutil", "tempfile"}
+    assert ("sqlite3" in found) == (state == "with a run")
+    assert "orchestrator.doctor.surface" in found
+
+
 @pytest.mark.parametrize(
     ("line", "forbidden"),
     [
