@@ -29,6 +29,7 @@ class Sizes:
     """How much is measured; the defaults are those of the goals."""
 
     runs: int = 10_000
+    few_runs: int = 20
     large_files: int = 50_000
     tree_files: int = 4_000
     steps: int = 100

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import (
     checkpointing,
+    health,
     isolation,
     migrating,
     persisting,
@@ -30,6 +31,9 @@ Benchmark = Callable[[Place, Sizes, int], list[Result]]
 BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "status": (start_up.status, 41),
     "help": (start_up.help, 15),
+    "doctor-quick": (health.quick, 41),
+    "doctor": (health.full, 11),
+    "which": (start_up.which, 41),
     "step": (recording.step, 300),
     "checkpoint": (checkpointing.checkpoint, 15),
     "tree": (isolation.tree, 11),

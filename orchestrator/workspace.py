@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from orchestrator.engine.context import EngineContext
 from orchestrator.engine.merging import settle_interrupted
 from orchestrator.errors import NotTrusted
 from orchestrator.fs.disk import Disk
+from orchestrator.migrate.supplied import SuppliedFile, hashes, supplied_files
 from orchestrator.model.json import Json
 from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
@@ -39,20 +40,32 @@ from orchestrator.sessions import environment as environments
 from orchestrator.sessions import identity
 from orchestrator.sessions.choosing import StateTree, Wish, choose, web_mode
 from orchestrator.sessions.environment import WebMode
-from orchestrator.state.layout import Layout, make_directories, require_ours
+from orchestrator.state.layout import make_directories, require_ours
 from orchestrator.state.manager import StateManager
+from orchestrator.state.ownership import Layout
 from orchestrator.state.place import notice_place
 
 
 @dataclass(frozen=True, slots=True)
 class TrustView:
-    """Whether what this repository supplies may run, and what that is."""
+    """Whether what this repository supplies may run, and what that is.
+
+    `layouts` say what `migrate` moves: they start nothing, so that `trusted` does not ask for them where
+    nothing else is supplied; `approved` does.
+    """
 
     trusted: bool
+    approved: bool
     key: str
     commands: tuple[RunnableCommand, ...]
+    layouts: tuple[RunnableCommand, ...]
     filters: tuple[str, ...]
     store: TrustStore
+
+    @property
+    def supplied(self) -> tuple[RunnableCommand, ...]:
+        """Returns everything that an approval covers and a person can read, in order."""
+        return (*self.commands, *self.layouts)
 
     def require(self) -> None:
         """Checks that nothing would run unapproved.
@@ -219,8 +232,18 @@ def _settle(context: EngineContext) -> tuple[str, ...]:
     return (*moved, *settle_interrupted(context))
 
 
-def view_trust(located: Located, loaded: LoadedConfig, *, trust_now: bool = False) -> TrustView:
-    """Returns what the repository supplies that would run, and whether the user has approved exactly that."""
+def view_trust(
+    located: Located,
+    loaded: LoadedConfig,
+    *,
+    trust_now: bool = False,
+    layouts: Sequence[SuppliedFile] | None = None,
+) -> TrustView:
+    """Returns what the repository supplies that would run, and whether the user has approved exactly that.
+
+    `layouts` are its files of layouts as a caller has read them, who wants to use what was approved.
+    """
+    files = supplied_files(Path(located.orchestrator_dir)) if layouts is None else layouts
     cautious = Repository(located, trusted=False)
     filters = cautious.local_filters()
     supplied = repository_commands(loaded)
@@ -229,10 +252,20 @@ def view_trust(located: Located, loaded: LoadedConfig, *, trust_now: bool = Fals
         checkout_real_path=os.path.realpath(located.checkout),
         git_dir_identity=cautious.git_dir_identity,
         local_filters=filters,
+        layouts=hashes(files),
     )
     store = TrustStore(user_trust_directory())
-    trusted = trust_now or (not supplied and not filters) or store.is_trusted(key)
-    return TrustView(trusted, key, supplied, filters, store)
+    nothing = not supplied and not filters
+    known = trust_now or (nothing and not files) or store.is_trusted(key)
+    return TrustView(
+        trusted=known or nothing,
+        approved=known,
+        key=key,
+        commands=supplied,
+        layouts=tuple(RunnableCommand(one.name, (), one.told()) for one in files),
+        filters=filters,
+        store=store,
+    )
 
 
 def configured_agent(

@@ -216,6 +216,29 @@ def test_decisions_are_numbered_without_gaps() -> None:
     assert [int(page.name[:4]) for page in DECISIONS] == list(range(len(DECISIONS)))
 
 
+def test_the_tests_that_the_table_of_odd_repositories_names_are_there() -> None:
+    rows = (ROOT / "docs" / "migration.md").read_text().partition("| row of facts |")[2].splitlines()[2:]
+    table = "\n".join(row.split(" | ")[2] for row in rows if row.startswith("| "))
+    elsewhere = {
+        "cli": "cli/test_migrate.py",
+        "campaign": "campaign/test_every_call_of_migrate.py",
+        "nasty": "nasty/test_nasty.py",
+        "doctor": "doctor/test_checks.py",
+        "tracked": "doctor/test_tracked.py",
+        **{name: f"fs/test_{name}.py" for name in ("carry", "lock")},
+    }
+    named = re.findall(r"`([a-z_]+)\.([a-z0-9_]+)`", table)
+    cases = re.findall(r"`migrating\[([a-z0-9_]+)\]`", table)
+
+    assert len(named) > 50
+    for place, name in named:
+        text = (ROOT / "tests" / elsewhere.get(place, f"migrate/test_{place}.py")).read_text()
+        assert f"def test_{name}(" in text, f"{place}.{name}"
+    nasty = "".join(path.read_text() for path in (ROOT / "tests" / "nasty").glob("test_*.py"))
+    for name in cases:
+        assert f"def {name}(" in nasty, name
+
+
 def test_the_demo_ends_with_a_merge_and_names_branch_and_checkpoint(tmp_path: Path, home: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
 

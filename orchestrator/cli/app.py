@@ -55,6 +55,13 @@ def _invoke(command: Any, arguments: list[str], invocation: Invocation) -> int:
         raise KeyboardInterrupt from None
     except _UsageError as error:
         raise _refusal(error, arguments) from None
+    except Refused as refusal:
+        from orchestrator.cli.old_place import explained  # here, so that every command says it
+
+        told = explained(invocation, refusal)
+        if told is refusal:
+            raise
+        raise told from refusal
 
 
 def _refusal(error: Exception, arguments: list[str]) -> Refused:

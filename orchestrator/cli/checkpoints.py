@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import typer
 
 from orchestrator.cli.invocation import Invocation, invocation
@@ -9,17 +12,30 @@ from orchestrator.cli.lookups import RunArgument, find_run
 from orchestrator.cli.table import columns
 from orchestrator.errors import Refused
 
+if TYPE_CHECKING:
+    from orchestrator.model.ids import RunId
+    from orchestrator.model.record import Checkpoint
+
 
 def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
     """Lists a run's checkpoints, newest first; they live in git, so this works when the database is gone."""
     call = invocation(ctx)
-    from orchestrator.cli.saved import saved_in
+    from orchestrator.cli import old_place
+    from orchestrator.cli.saved import checkpoints_of, saved_in
     from orchestrator.model.ids import parse_run_id
 
-    run_id = parse_run_id(run)
-    found = saved_in(call).list_checkpoints(run_id)
-    if not found:
-        _require_known(call, run_id)
+    try:
+        run_id = parse_run_id(run)
+        found = checkpoints_of(saved_in(call), run_id)
+        if not found:
+            _require_known(call, run_id)
+    except Refused as refusal:
+        return old_place.show_checkpoints(call, old_place.found(call, run, refusal))
+    _show(call, run_id, found)
+    return 0
+
+
+def _show(call: Invocation, run_id: RunId, found: Sequence[Checkpoint]) -> None:
     if call.screen.as_json:
         call.screen.json(
             {
@@ -36,7 +52,7 @@ def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
                 ],
             }
         )
-        return 0
+        return
     rows = [("NO", "CHECKPOINT", "AT", "LABEL")]
     rows += [(str(c.number), c.commit, f"{c.at:%Y-%m-%d %H:%M:%S}", c.label) for c in found]
     for parts in columns(rows) if found else []:
@@ -45,7 +61,6 @@ def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
         call.screen.note(f"There is no checkpoint of a run {run_id}.")
     else:
         call.screen.note(f"Take one back with: orchestrator restore {found[0].commit[:12]} --into DIR")
-    return 0
 
 
 def _require_known(call: Invocation, run_id: str) -> None:

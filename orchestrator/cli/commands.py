@@ -13,7 +13,7 @@ COMMANDS = {
     "findings": "Show what the checks complained about.",
     "report": "Show a run's report in Markdown.",
     "checkpoints": "List a run's checkpoints, newest first.",
-    "restore": "Write a checkpoint's files into a new directory.",
+    "restore": "Write a checkpoint's files into a new directory; bring back an archived run.",
     "merge": "Merge a run's result into the current branch.",
     "discard": "Drop a run's branch and trees; a checkpoint stays.",
     "cancel": "Stop a run; what it reached is kept.",
@@ -22,8 +22,9 @@ COMMANDS = {
     "interventions": "List what needs a person.",
     "resolve": "Answer something that needed a person.",
     "verify": "Run the checks on the working tree as it is.",
+    "prune": "Make room: remove what ended runs left, archive old ones in git.",
     "migrate": "Take over what earlier orchestrators left; show it first, take it back later.",
-    "sessions": "List, show, rename and bring back the states that machines left.",
+    "sessions": "List, show, rename, bring back and prune the states that machines left.",
     "bundle": "Take a run along as one file, and bring it back elsewhere.",
     "doctor": "Look for problems and say how to fix each.",
     "config": "Show, check and explain the configuration.",
@@ -36,7 +37,7 @@ GROUPS = frozenset({"config", "agents", "sessions", "bundle"})
 """Commands that have commands of their own."""
 
 LATER = frozenset(
-    {"plan", "migrate", "secrets", "prune", "approvals", "approve", "reject", "index"}
+    {"plan", "migrate", "secrets", "approvals", "approve", "reject", "index"}
     | {"search", "why", "compare", "chat", "serve", "worker", "mcp"}
 )
 """Commands of versions to come: refused as such, never taken for a misspelling."""

@@ -9,6 +9,7 @@ import typer
 
 from orchestrator.cli.invocation import Invocation, invocation
 from orchestrator.cli.lookups import RunArgument, find_run
+from orchestrator.errors import Refused
 
 if TYPE_CHECKING:
     from orchestrator.model.ids import ObjectId
@@ -24,10 +25,15 @@ def diff(
 ) -> int:
     """Shows the difference between a run's base and its result, or what its last checkpoint holds so far."""
     call = invocation(ctx)
-    with call.open(writes=False, run=run) as workspace:
-        found = find_run(workspace, run)
-        head = found.metadata.progress.result or _reached(workspace, found)
-        data = workspace.repository.diff(found.metadata.origin.base, head, stat=stat)
+    from orchestrator.cli import old_place
+
+    try:
+        with call.open(writes=False, run=run) as workspace:
+            found = find_run(workspace, run)
+            head = found.metadata.progress.result or _reached(workspace, found)
+            data = workspace.repository.diff(found.metadata.origin.base, head, stat=stat)
+    except Refused as refusal:
+        old_place.refuse_diff(old_place.found(call, run, refusal))
     if call.screen.as_json:
         text = data.decode("utf-8", "backslashreplace")
         call.screen.json({"run_id": found.id, "base": found.metadata.origin.base, "head": head, "diff": text})

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.invocation import Invocation, invocation
-from orchestrator.cli.screen import Screen, Styled
+from orchestrator.cli.screen import Styled
 from orchestrator.errors import Refused
 from orchestrator.model.json import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from orchestrator.doctor.context import Context
-    from orchestrator.doctor.examine import Answer
-
-_STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim"}
 
 
 def doctor(
@@ -83,51 +78,17 @@ def _check_flags(
 
 
 def _examine(call: Invocation, context: Context, *, quick: bool, only: str | None) -> int:
-    from orchestrator.doctor.diagnosis import Status
-    from orchestrator.doctor.examine import chosen, examine, worst
+    from orchestrator.cli.doctor_view import tell
+    from orchestrator.doctor.examine import chosen, examine
 
     answers = examine(context, chosen(quick=quick, only=only))
-    if call.screen.as_json:
-        call.screen.json({"worst": worst(answers), "checks": [_as_json(answer) for answer in answers]})
-    else:
-        _show(call.screen, answers, everything=only is not None or call.screen.verbose > 0)
-    return 1 if worst(answers) is Status.FAIL else 0
-
-
-def _as_json(answer: Answer) -> dict[str, Json]:
-    check, found = answer.check, answer.diagnosis
-    return {
-        "id": check.id,
-        "group": check.group,
-        "status": str(found.status),
-        "summary": found.summary,
-        "evidence": list(found.evidence),
-        "remedy": found.remedy,
-        "fixable": found.fixable,
-    }
-
-
-def _show(screen: Screen, answers: Sequence[Answer], *, everything: bool) -> None:
-    """Prints what is wrong, the worst first; all of it where `everything`."""
-    order = ("fail", "warn", "ok", "skip")
-    counts = {status: 0 for status in order}
-    for answer in sorted(answers, key=lambda answer: order.index(answer.diagnosis.status)):
-        found = answer.diagnosis
-        counts[found.status] += 1
-        if not everything and found.status in ("ok", "skip"):
-            continue
-        screen.out(Styled(f"{found.status:<5}", _STYLES[found.status]), f"{answer.check.id}: {found.summary}")
-        for line in found.evidence:
-            screen.out("        ", " ".join(line.split("\n")))
-        if found.remedy:
-            screen.out("      ", Styled("fix: ", "cyan"), found.remedy)
-    parts = [f"{count} {status}" for status, count in counts.items() if count]
-    screen.out(f"{len(answers)} checks: {', '.join(parts)}.")
+    return tell(call.screen, answers, everything=only is not None or call.screen.verbose > 0)
 
 
 def _fix(call: Invocation, context: Context, *, only: str | None, dry_run: bool) -> int:
-    from orchestrator.doctor.diagnosis import Status
-    from orchestrator.doctor.examine import chosen, examine, worst
+    from orchestrator.cli.doctor_view import as_json, exit_status, show
+    from orchestrator.doctor.diagnosis import worst
+    from orchestrator.doctor.examine import chosen, examine
     from orchestrator.doctor.repair import plan_repairs, repair
 
     checks = chosen(only=only)
@@ -147,11 +108,11 @@ def _fix(call: Invocation, context: Context, *, only: str | None, dry_run: bool)
         call.screen.out("There is nothing that can be repaired from here.")
     answers = examine(context, checks)
     if call.screen.as_json:
-        listed = [_as_json(answer) for answer in answers]
-        call.screen.json({"worst": worst(answers), "repairs": done, "checks": listed, "dry_run": dry_run})
+        found: dict[str, Json] = {"worst": worst(answers), "checks": as_json(answers)}
+        call.screen.json({**found, "repairs": list(done), "dry_run": dry_run})
     elif not dry_run:
-        _show(call.screen, answers, everything=False)
-    return 1 if worst(answers) is Status.FAIL else 0
+        show(call.screen, answers, everything=False)
+    return exit_status(answers)
 
 
 def _recover(call: Invocation, context: Context) -> int:

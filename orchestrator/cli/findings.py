@@ -10,6 +10,7 @@ import typer
 from orchestrator.cli.finding_formats import Format, Listed, render
 from orchestrator.cli.invocation import invocation
 from orchestrator.cli.lookups import RunArgument, find_run
+from orchestrator.errors import Refused
 
 FormatOption = Annotated[
     Format,
@@ -26,12 +27,16 @@ def findings(
 ) -> int:
     """Shows findings, the worst first; `--json` is `--format json`."""
     call = invocation(ctx)
+    from orchestrator.cli import old_place
     from orchestrator.cli.paging import page
     from orchestrator.cli.terminal import escape, write
 
-    with call.open(writes=False, run=run) as workspace:
-        found = find_run(workspace, run)
-        recorded = workspace.state.get_findings(found.id, unresolved_only=open_only)
+    try:
+        with call.open(writes=False, run=run) as workspace:
+            found = find_run(workspace, run)
+            recorded = workspace.state.get_findings(found.id, unresolved_only=open_only)
+    except Refused as refusal:
+        return old_place.show_findings(call, old_place.found(call, run, refusal), form, open_only=open_only)
     latest = {(each.finding.identity, each.finding.location): each for each in recorded}
     listed = [Listed(each.finding, is_new=each.is_new, resolved=each.resolved) for each in latest.values()]
     form = Format.JSON if call.screen.as_json else form

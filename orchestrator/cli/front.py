@@ -1,4 +1,4 @@
-"""The front door: answers `--version` and `status` with the standard library alone, hands on the rest."""
+"""The front door: answers `--version`, `status` and `doctor --quick` with the standard library alone."""
 
 from __future__ import annotations
 
@@ -42,16 +42,26 @@ def _answer(arguments: list[str]) -> int:
     if page is not None:
         sys.stdout.write(page)
         return 0
-    flags, run_id = _plain_status(arguments)
-    if flags is not None:
-        from orchestrator.cli.quick_status import answer
-
-        status = answer(flags, run_id)
-        if status is not None:
-            return status
+    status = _answered_here(arguments)
+    if status is not None:
+        return status
     from orchestrator.cli.app import call
 
     return call(arguments)
+
+
+def _answered_here(arguments: list[str]) -> int | None:
+    """Returns the exit status of a plain `status` or `doctor --quick`, None when nothing was answered."""
+    flags, words = _plain(arguments)
+    if words[:1] == ["status"] and len(words) <= 2 and "--quick" not in words:
+        from orchestrator.cli import quick_status
+
+        return quick_status.answer(flags, words[1] if words[1:] else None)
+    if sorted(words) == ["--quick", "doctor"]:
+        from orchestrator.cli import quick_doctor
+
+        return quick_doctor.answer(flags)
+    return None
 
 
 def _help_page(arguments: list[str]) -> str | None:
@@ -64,29 +74,28 @@ def _help_page(arguments: list[str]) -> str | None:
     return PAGES.get(" ".join(words))
 
 
-def _plain_status(arguments: list[str]) -> tuple[Flags | None, str | None]:
-    """Returns the flags and the run id of a `status` with nothing unusual about it, else (None, None)."""
-    if "status" not in arguments:
-        return None, None
+def _plain(arguments: list[str]) -> tuple[Flags, list[str]]:
+    """Returns flags and words of a command that may be answered here; no words where anything is unusual."""
     from orchestrator.cli.flags import Flags
-    from orchestrator.errors import Refused
 
     flags = Flags()
+    if "status" not in arguments and not {"doctor", "--quick"}.issubset(arguments):
+        return flags, []
+    from orchestrator.errors import Refused
+
     words: list[str] = []
     tokens = iter(arguments)
     for token in tokens:
         try:
             if token == "-C":
                 flags.enter(next(tokens, ""))
-            elif token.startswith("-"):
-                if not flags.take(token):
-                    return None, None
-            else:
+            elif token == "--quick" or not token.startswith("-"):
                 words.append(token)
+            elif not flags.take(token):
+                return flags, []
         except Refused:
-            return None, None
-    usual = words[:1] == ["status"] and len(words) <= 2 and not flags.help
-    return (flags, words[1] if words[1:] else None) if usual else (None, None)
+            return flags, []
+    return flags, [] if flags.help else words
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def init(
     call = invocation(ctx)
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.repo.git import require_git
-    from orchestrator.state.layout import Ownership, read_ownership, unusable
+    from orchestrator.state.ownership import Ownership, read_ownership, unusable
+    from orchestrator.takeover.making import make
 
     located = call.locate()
     paths = OrchestratorPaths(Path(located.home))
@@ -111,22 +112,6 @@ def _names(workflow: bytes | None) -> tuple[str, ...]:
     return (*planned_names(with_workflow=workflow is not None), SCHEMA_NAME)
 
 
-def make(paths: OrchestratorPaths, *, private: bool, workflow: bytes | None) -> tuple[str, ...]:
-    """Makes what is missing of `.orchestrator/`, durable, and returns its names."""
-    from orchestrator.config.json_schema import packaged
-    from orchestrator.config.template import SCHEMA_NAME
-    from orchestrator.fs.disk import Disk
-    from orchestrator.state.layout import create_layout
-
-    disk = Disk()
-    made = create_layout(paths, disk, private=private, workflow_yaml=workflow)
-    schema = paths.orchestrator_dir / SCHEMA_NAME
-    if os.path.lexists(schema):
-        return made
-    disk.write(schema, packaged(), mode=0o644)
-    return (*made, SCHEMA_NAME)
-
-
 def _say_made(call: Invocation, paths: OrchestratorPaths, made: tuple[str, ...]) -> None:
     if made:
         call.screen.out(f"Initialised {paths.orchestrator_dir}")
@@ -141,14 +126,14 @@ def _trust(call: Invocation, *, trust_now: bool) -> bool:
     from orchestrator.cli.trusting import ask, look, show_commands
 
     view = look(call)
-    if view.trusted:
+    if view.approved:
         return True
     if not trust_now and call.may_ask and ask(call, view):
         return True
     if trust_now or not call.may_ask:
         show_commands(call.screen, view)
     if trust_now:
-        view.store.approve(view.key, view.commands)
+        view.store.approve(view.key, view.supplied)
         return True
     call.screen.error("Not trusted yet, so none of it runs. Approve it with: orchestrator trust")
     return False

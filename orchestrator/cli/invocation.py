@@ -102,7 +102,9 @@ class Invocation:
                 begins=begins,
             )
         except Refused as refusal:
-            raise self._explained(refusal) from None
+            if refusal.code == "state-missing":
+                raise _no_runs() from None
+            raise
         self._web = workspace.web
         for notice in workspace.notices:
             self.screen.note("note: ", notice)
@@ -117,16 +119,6 @@ class Invocation:
             from orchestrator.cli.offering import offer
 
             offer(self)
-
-    def _explained(self, refusal: Refused) -> Refused:
-        from orchestrator.migrate.known_names import any_found
-
-        if refusal.code == "state-missing":
-            return _no_runs()
-        if refusal.code in ("not-initialised", "foreign-directory") and any_found(self.locate().home):
-            hint = "An earlier orchestrator left its state here. Take it over: orchestrator migrate"
-            return Refused(refusal.message, code=refusal.code, hint=hint)
-        return refusal
 
     def trees(self) -> tuple[StateTree, ...]:
         """Returns the states of all sessions here, and the one outside of any; the newest session first."""

@@ -14,7 +14,6 @@ from orchestrator.errors import Refused
 if TYPE_CHECKING:
     from orchestrator.migrate.actions import Options, Plan
     from orchestrator.migrate.catalogue import Layout
-    from orchestrator.migrate.migration import Migration
     from orchestrator.takeover.moving import Mover
 
 
@@ -28,7 +27,8 @@ def migrate(  # one parameter per option of the command line
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show what would be done, conflicts too, and exit 0; change nothing."),
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="As --dry-run; exit 1 when there is something to do.")
@@ -59,18 +59,20 @@ def migrate(  # one parameter per option of the command line
     force: Annotated[
         bool, typer.Option("--force", help="With --rollback: keep what changed since in quarantine.")
     ] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Use the layouts of this repository in this call.")
+    ] = False,
 ) -> int:
     """Dispatches to what was asked for; one of it at a time."""
     call = invocation(ctx)
-    from orchestrator.cli import migrating
+    from orchestrator.cli import migrating, own_layouts
 
     verbs = {"--rollback": rollback, "--resume": resume, "--finalize": finalize}
     shows = dry_run or check or plan_out is not None
     asked = [name for name, given in verbs.items() if given]
     _insist_on_sense(asked, shows=shows, plan_file=plan_file, force=force)
-    catalogue = _catalogue(call, layout or ())
-    mover = migrating.mover(call, catalogue, jobs)
     options = _options(prefer, only or (), tracked=tracked)
+    mover = migrating.mover(call, (), jobs)  # what goes on with a record needs no catalogue
     name = plan_file if rollback or finalize else None
     if rollback:
         return migrating.take_back(call, mover, name, force=force, dry_run=dry_run)
@@ -79,10 +81,14 @@ def migrate(  # one parameter per option of the command line
     if resume:
         return migrating.say_moved(call, mover.resume())
     shown = _read_plan(call, plan_file)
+    files = [Path(call.directory, os.path.expanduser(each)) for each in layout or ()]
+    wanted = options if shown is None else shown.options
+    chosen = own_layouts.choose(call, files, wanted, looks=shows, trust_now=trust)
+    mover = migrating.mover(call, chosen.catalogue, jobs)
+    remarks = (*chosen.warnings, *_left_in_worktree(call, chosen.catalogue))
     if shows:
-        return _show(call, mover, options, check=check, plan_out=plan_out)
-    _ask_about_own_layouts(call, mover, options, catalogue)
-    return migrating.say_moved(call, mover.migrate(options, shown=shown))
+        return _show(call, mover, options, remarks, check=check, plan_out=plan_out)
+    return migrating.say_moved(call, mover.migrate(options, shown=shown), remarks)
 
 
 def _insist_on_sense(asked: list[str], *, shows: bool, plan_file: str | None, force: bool) -> None:
@@ -119,17 +125,6 @@ def _options(prefer: str | None, only: list[str] | tuple[str, ...], *, tracked: 
     return Options(only=tuple(Kind(word) for word in only), prefer=chosen, tracked=tracked)
 
 
-def _catalogue(call: Invocation, files: list[str] | tuple[str, ...]) -> tuple[Layout, ...]:
-    from orchestrator.migrate.catalogue import load_catalogue
-    from orchestrator.paths import names
-
-    own = Path(call.locate().orchestrator_dir, names.LAYOUTS)
-    directories = [own] if not own.parent.is_symlink() else []
-    return load_catalogue(
-        directories=directories, files=[Path(call.directory, os.path.expanduser(name)) for name in files]
-    )
-
-
 def _read_plan(call: Invocation, plan_file: str | None) -> Plan | None:
     if plan_file is None:
         return None
@@ -145,7 +140,33 @@ def _read_plan(call: Invocation, plan_file: str | None) -> Plan | None:
     return plan_from_file(path)
 
 
-def _show(call: Invocation, mover: Mover, options: Options, *, check: bool, plan_out: str | None) -> int:
+def _left_in_worktree(call: Invocation, catalogue: tuple[Layout, ...]) -> tuple[str, ...]:
+    """Returns a warning where the linked worktree called from holds old state of its own, which stays."""
+    from orchestrator.fs.failure import printable
+    from orchestrator.migrate.present import present
+
+    located = call.locate()
+    if located.checkout == located.home:
+        return ()
+    found = present(Path(located.checkout), catalogue)
+    sources = dict.fromkeys(printable(source) for _, each in found for source in each)
+    if not sources:
+        return ()
+    return (
+        f"This worktree, {printable(located.checkout)}, holds old state of its own, which stays: "
+        f"{', '.join(sources)}. Only that of {printable(located.home)} is migrated.",
+    )
+
+
+def _show(
+    call: Invocation,
+    mover: Mover,
+    options: Options,
+    remarks: tuple[str, ...],
+    *,
+    check: bool,
+    plan_out: str | None,
+) -> int:
     from orchestrator.cli import migrating
     from orchestrator.fs.disk import Disk
     from orchestrator.migrate.plan_file import plan_to_file
@@ -153,26 +174,5 @@ def _show(call: Invocation, mover: Mover, options: Options, *, check: bool, plan
     migration, waiting = mover.preview(options)
     if plan_out is not None:
         plan_to_file(migration.plan, Path(call.directory, plan_out), Disk())
-    migrating.say_plan(call, migration, [record.plan.id for record in waiting])
+    migrating.say_plan(call, migration, [record.plan.id for record in waiting], remarks)
     return 1 if check and (migration.pending or waiting) else 0
-
-
-def _ask_about_own_layouts(
-    call: Invocation, mover: Mover, options: Options, catalogue: tuple[Layout, ...]
-) -> None:
-    """Asks before layouts that the repository itself supplies decide what moves."""
-    from orchestrator.migrate.catalogue import load_catalogue
-    from orchestrator.paths import names
-
-    packaged = {one.name for one in load_catalogue()}
-    own = Path(call.locate().orchestrator_dir, names.LAYOUTS)
-    supplied = {one.name for one in load_catalogue(directories=[own])} - packaged if own.is_dir() else set()
-    if not supplied:
-        return
-    migration: Migration = mover.preview(options)[0]
-    used = sorted({one.layout for one in migration.plan.actions if one.target} & supplied)
-    question = f"Move files as {names.DIRECTORY}/{names.LAYOUTS} of this repository says ({', '.join(used)})?"
-    if used and not call.confirm(
-        question, otherwise="Look first: orchestrator migrate --dry-run", code="not-trusted"
-    ):
-        raise Refused("Nothing was moved.", code="not-confirmed", hint="orchestrator migrate --dry-run")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.invocation import Invocation
+from orchestrator.cli.progress import ProgressLine
 from orchestrator.cli.screen import Screen, Styled
 from orchestrator.cli.table import columns
-from orchestrator.cli.terminal import escape, write
 from orchestrator.cli.words import counted
 from orchestrator.errors import Refused
 from orchestrator.model.json import Json
 
 if TYPE_CHECKING:
     from orchestrator.migrate.actions import Action, Plan
-    from orchestrator.migrate.apply import Progress
     from orchestrator.migrate.catalogue import Layout
     from orchestrator.migrate.migration import Migration
     from orchestrator.migrate.rollback import Return
@@ -26,70 +22,27 @@ if TYPE_CHECKING:
     from orchestrator.takeover.taking_over import TakeoverReport
 
 _TITLES = ("FROM", "TO", "ACTION", "KIND", "FILES", "BYTES", "MODE", "TRACKED", "SENSITIVE")
-_EVERY_S = 0.2
 
 
 def mover(call: Invocation, catalogue: Sequence[Layout], jobs: int = 1) -> Mover:
     """Returns what migrates the checkout that the call was made in."""
-    from orchestrator.cli.init import make
-    from orchestrator.fs.disk import Disk
-    from orchestrator.migrate.migration import Migrator
-    from orchestrator.paths import OrchestratorPaths
-    from orchestrator.takeover.moving import Mover
+    from orchestrator.takeover import moving
 
-    located = call.locate()
-    disk = Disk()
-
-    def make_layout(directory: Path) -> None:
-        make(OrchestratorPaths(directory), private=False, workflow=None)
-
-    migrator = Migrator(
-        Path(located.home),
-        catalogue=catalogue,
-        disk=disk,
-        make_layout=make_layout,
-        home=Path(call.environment["HOME"]) if call.environment.get("HOME") else None,
-        jobs=jobs,
-        progress=ProgressLine(call.screen),
+    return moving.mover(
+        call.locate(), call.environment, catalogue, jobs=jobs, progress=ProgressLine(call.screen)
     )
-    return Mover(located, migrator, disk, call.environment)
 
 
-class ProgressLine:
-    """Shows how far a migration is in one line on a terminal, with the bytes and the time left."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._shows = screen.errors_on_terminal and not screen.quiet
-        self._began = time.monotonic()
-        self._last = self._began
-
-    def __call__(self, progress: Progress) -> None:
-        """Shows it, unless something was shown a moment ago."""
-        now = time.monotonic()
-        if not self._shows or now - self._last < _EVERY_S:
-            return
-        self._last = now
-        write(sys.stderr, f"\r\x1b[K{escape(described(progress, now - self._began))}\r")
-
-
-def described(progress: Progress, elapsed_s: float) -> str:
-    """Returns one line: steps, bytes of all bytes, seconds left at the speed so far, and what it is at."""
-    line = f"{progress.steps_done}/{progress.steps}"
-    if progress.bytes:
-        line += f"  {progress.bytes_done:,} of {progress.bytes:,} bytes"
-        if progress.bytes_done and elapsed_s > 0:
-            left = (progress.bytes - progress.bytes_done) * elapsed_s / progress.bytes_done
-            line += f"  {left:.0f} s left"
-    return f"{line}  {progress.source}"
-
-
-def say_plan(call: Invocation, migration: Migration, waiting: Sequence[str]) -> None:
-    """Prints a plan as a table with totals, or as the object of CONTRACT.md."""
+def say_plan(
+    call: Invocation, migration: Migration, waiting: Sequence[str], remarks: Sequence[str] = ()
+) -> None:
+    """Prints a plan as a table with totals, or as the object of CONTRACT.md; `remarks` are warnings too."""
     if call.screen.as_json:
         waits: list[Json] = list(waiting)
         document = migration.to_json()
         pending = bool(document["pending"]) or bool(waits)
-        call.screen.json({**document, "pending": pending, "takeover_waiting": waits})
+        warnings: list[Json] = [*remarks, *migration.plan.warnings]
+        call.screen.json({**document, "pending": pending, "warnings": warnings, "takeover_waiting": waits})
         return
     screen, plan = call.screen, migration.plan
     if migration.interrupted is not None:
@@ -108,7 +61,7 @@ def say_plan(call: Invocation, migration: Migration, waiting: Sequence[str]) -> 
         screen.out("Nothing to migrate.")
     _say_left_alone(screen, plan)
     _say_troubles(screen, migration)
-    for warning in plan.warnings:
+    for warning in (*remarks, *plan.warnings):
         screen.warn(warning)
 
 
@@ -140,7 +93,9 @@ def _row(action: Action) -> tuple[str, ...]:
 def _say_totals(screen: Screen, plan: Plan, moving: Sequence[Action]) -> None:
     files, size = sum(one.files for one in moving), sum(one.bytes for one in moving)
     screen.out("")
-    screen.out(f"{len(moving)} entries, {files:,} files, {size:,} bytes")
+    allocated = sum(one.allocated_bytes for one in moving)
+    holes = f" ({allocated:,} on the disk)" if allocated < size else ""
+    screen.out(f"{len(moving)} entries, {files:,} files, {size:,} bytes{holes}")
     if plan.same_filesystem:
         screen.out("Everything stays on one file system: no space is needed.")
     else:
@@ -157,35 +112,45 @@ def _say_left_alone(screen: Screen, plan: Plan) -> None:
         screen.out(f"  {one.source} ({one.kind.value})" + (f": {one.reason}" if one.reason else ""))
 
 
-def say_moved(call: Invocation, moved: Moved) -> int:
+def say_moved(call: Invocation, moved: Moved, remarks: Sequence[str] = ()) -> int:
     """Prints what a migration did, and how to take it back; returns the exit status."""
     outcome, screen = moved.outcome, call.screen
     plan = outcome.plan if outcome.plan is not None else (outcome.record.plan if outcome.record else None)
-    moved_actions = [one for one in plan.actions if one.action in ("move", "merge")] if plan else []
-    did = outcome.did
     if screen.as_json:
-        screen.json(_moved_json(moved, plan))
+        screen.json(_moved_json(moved, plan, remarks))
         return 0
+    for remark in remarks:
+        screen.warn(remark)
+    _say_outcome(screen, moved, plan)
+    for report in moved.takeovers.values():
+        _say_takeover(screen, report)
+    for line in (*outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)):
+        screen.note("kept: ", line)
+    if outcome.did in ("migrated", "resumed") and plan is not None:
+        screen.note(f"Take it back with: orchestrator migrate --rollback {plan.id}")
+    if outcome.more:
+        screen.note("There is more to migrate: orchestrator migrate")
+    return 0
+
+
+def _say_outcome(screen: Screen, moved: Moved, plan: Plan | None) -> None:
+    did = moved.outcome.did
     if did == "rolled-back" and plan is not None:
         screen.out(f"Migration {plan.id} is taken back; everything is where it was.")
-    elif did in ("migrated", "resumed") and plan is not None and outcome.record is not None:
-        for one in moved_actions:
+    elif did in ("migrated", "resumed") and plan is not None and moved.outcome.record is not None:
+        actions = [one for one in plan.actions if one.action in ("move", "merge")]
+        for one in actions:
             screen.detail(f"  {one.source} -> {one.target or 'original/'}")
-        files = sum(one.files for one in moved_actions)
+        for earlier in moved.outcome.earlier:
+            screen.out(f"Migrated first: {earlier.plan.id} ({', '.join(earlier.plan.layouts)}).")
+        files = sum(one.files for one in actions)
         verb = "Finished the interrupted migration" if did == "resumed" else "Migrated"
-        screen.out(f"{verb} {len(moved_actions)} entries, {files:,} files ({plan.id}).")
+        screen.out(f"{verb} {len(actions)} entries, {files:,} files ({plan.id}).")
         _say_left_alone(screen, plan)
         for warning in plan.warnings:
             screen.warn(warning)
     elif not moved.takeovers:
         screen.out("Nothing to migrate.")
-    for report in moved.takeovers.values():
-        _say_takeover(screen, report)
-    for line in (*outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)):
-        screen.note("kept: ", line)
-    if did in ("migrated", "resumed") and plan is not None:
-        screen.note(f"Take it back with: orchestrator migrate --rollback {plan.id}")
-    return 0
 
 
 def _say_takeover(screen: Screen, report: TakeoverReport) -> None:
@@ -203,11 +168,13 @@ def _say_takeover(screen: Screen, report: TakeoverReport) -> None:
         screen.note(f"left out: {problem.source}: {problem.sentence}")
 
 
-def _moved_json(moved: Moved, plan: Plan | None) -> dict[str, Json]:
+def _moved_json(moved: Moved, plan: Plan | None, remarks: Sequence[str]) -> dict[str, Json]:
     from orchestrator.migrate.migration import Migration
 
     document: dict[str, Json] = dict(Migration(plan, ()).to_json()) if plan is not None else {}
-    document["pending"] = False
+    document["pending"] = moved.outcome.more
+    document["earlier"] = [one.plan.id for one in moved.outcome.earlier]
+    document["warnings"] = [*remarks, *(plan.warnings if plan is not None else ())]
     takeovers: list[Json] = [_takeover_json(name, one) for name, one in moved.takeovers.items()]
     kept: list[Json] = [*moved.outcome.kept, *(f"{one.source} {one.sentence}" for one in moved.kept)]
     return {**document, "did": moved.outcome.did, "kept": kept, "takeovers": takeovers}

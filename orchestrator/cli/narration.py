@@ -120,6 +120,7 @@ _WORDS: dict[EventKind, Told] = {
     EventKind.RUN_STATUS: _changed,
     EventKind.RUN_WAITING: _waits,
     EventKind.RUN_CANCEL_REQUESTED: lambda d: "somebody asked the run to stop",
+    EventKind.RUN_ARCHIVED: lambda d: f"run archived in {text_of(d, 'ref')}",
     EventKind.RUN_FINISHED: _finished,
     EventKind.PLAN_READY: _planned,
     EventKind.PHASE_STARTED: lambda d: f"phase {phase_of(d)} started",

@@ -33,6 +33,7 @@ def offer(call: Invocation) -> None:
     if setting == "off":
         return
     from orchestrator.migrate.catalogue import load_catalogue
+    from orchestrator.migrate.safety import is_safe
 
     mover = migrating.mover(call, load_catalogue())
     try:
@@ -42,7 +43,7 @@ def offer(call: Invocation) -> None:
     if not migration.plan.pending:
         return
     _count(mover, migration.plan)
-    if setting == "safe" and _is_safe(migration, mover.paths.base_dir):
+    if setting == "safe" and is_safe(migration, mover.paths.base_dir):
         _move(call, mover, migration)
     elif setting == "prompt" and call.may_ask and not migration.troubles and migration.interrupted is None:
         _ask(call, mover, migration)
@@ -76,31 +77,6 @@ def _move(call: Invocation, mover: Mover, migration: Migration) -> None:
         if report.imported:
             call.screen.note(f"Took over {counted(len(report.imported), 'run')}.")
     call.screen.note(f"Take it back with: orchestrator migrate --rollback {migration.plan.id}")
-
-
-def _is_safe(migration: Migration, root: Path) -> bool:
-    """Returns whether nothing speaks against it: conflict, link, tracked or secret file, crossing."""
-    plan = migration.plan
-    moving = [one for one in plan.actions if one.target is not None]
-    doubtful = any(one.tracked or one.sensitive or _has_link(root / one.source) for one in moving)
-    return not (
-        migration.troubles
-        or migration.interrupted is not None
-        or plan.conflicts
-        or plan.warnings
-        or not plan.same_filesystem
-        or doubtful
-    )
-
-
-def _has_link(path: Path) -> bool:
-    if path.is_symlink():
-        return True
-    return path.is_dir() and any(
-        os.path.islink(os.path.join(here, name))
-        for here, directories, files in os.walk(path)
-        for name in (*directories, *files)
-    )
 
 
 def _setting(call: Invocation) -> str:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from orchestrator.cli.invocation import NO_RUNS, Invocation
+from orchestrator.cli.table import columns
 from orchestrator.cli.terminal import escape, is_terminal, write
 from orchestrator.errors import Refused
 from orchestrator.migrate.known_names import any_found
 from orchestrator.model.json import Json, JsonObject
+from orchestrator.paths import names
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from orchestrator.cli.finding_formats import Format
     from orchestrator.state.peek import RunGlance
     from orchestrator.takeover.legacy import LegacyReport, LegacyRun
 
-_NOT_HERE = frozenset({"not-initialised", "foreign-directory", "unknown-run", "state-missing", NO_RUNS})
+_NOT_HERE = frozenset(
+    {"not-initialised", "foreign-directory", "unknown-run", "run-id-invalid", "state-missing", NO_RUNS}
+)
 """Refusals that say only that our own state does not know of it."""
 
 
@@ -31,11 +39,20 @@ def say_notice(call: Invocation) -> None:
 def runs(call: Invocation) -> tuple[LegacyRun, ...]:
     """Returns the runs of an earlier orchestrator that still lie in their old place, newest first."""
     root = call.locate().home
-    if not any_found(root, read_in_place=True):
+    if not _may_hold(root):
         return ()
     from orchestrator.takeover.legacy import legacy_status
 
     return legacy_status(Path(root))
+
+
+def _may_hold(root: str) -> bool:
+    """Returns whether the old place is worth reading: by a name, or because `.orchestrator/` is not ours."""
+    if any_found(root, read_in_place=True):
+        return True
+    from orchestrator.state.ownership import Ownership, read_ownership
+
+    return read_ownership(os.path.join(root, names.DIRECTORY)) is Ownership.FOREIGN
 
 
 def may_lie_there(refusal: Refused) -> bool:
@@ -49,7 +66,7 @@ def found(call: Invocation, run: str, refusal: Refused) -> LegacyReport:
     Raises:
         Refused: what was refused, when the old place does not know the run either.
     """
-    if not may_lie_there(refusal) or not any_found(call.locate().home, read_in_place=True):
+    if not may_lie_there(refusal) or not _may_hold(call.locate().home):
         raise refusal
     from orchestrator.takeover.legacy import legacy_report
 
@@ -59,6 +76,23 @@ def found(call: Invocation, run: str, refusal: Refused) -> LegacyReport:
         raise refusal from None
     say_notice(call)
     return known
+
+
+def explained(call: Invocation, refusal: Refused) -> Refused:
+    """Returns a refusal of our own state with the way on where an earlier orchestrator left its own."""
+    if refusal.code not in ("not-initialised", "foreign-directory"):
+        return refusal
+    root = call.locate().home
+    hint = "An earlier orchestrator left its state here. Take it over: orchestrator migrate"
+    if refusal.code == "foreign-directory":
+        from orchestrator.migrate.present import layout_inside
+
+        layout = layout_inside(Path(root))
+        if layout is None:
+            return refusal
+        message = f"{call.locate().orchestrator_dir} holds what {layout.title.partition(',')[0]} left."
+        return Refused(message, code=refusal.code, hint=hint)
+    return Refused(refusal.message, code=refusal.code, hint=hint) if any_found(root) else refusal
 
 
 def glanced(run: LegacyRun) -> RunGlance:
@@ -88,8 +122,7 @@ def show_log(call: Invocation, known: LegacyReport) -> int:
     """Prints what happened in a run of an earlier orchestrator."""
     if call.screen.as_json:
         events: list[Json] = [
-            {"at": one.at.isoformat().replace("+00:00", "Z"), "kind": str(one.kind), "data": one.data}
-            for one in known.past
+            {"at": _moment(one.at), "kind": str(one.kind), "data": one.data} for one in known.past
         ]
         call.screen.json({"run_id": known.run.id, "events": events, "legacy": True})
         return 0
@@ -122,6 +155,65 @@ def show_report(call: Invocation, known: LegacyReport) -> int:
     else:
         write(sys.stdout, escape(text))
     return 0
+
+
+def show_findings(call: Invocation, known: LegacyReport, form: Format, *, open_only: bool) -> int:
+    """Prints the checks that failed in a run of an earlier orchestrator, in the form asked for."""
+    from orchestrator.cli.finding_formats import Format, Listed, as_json, in_order, render
+    from orchestrator.takeover.legacy import legacy_findings
+
+    told = [
+        Listed(each.finding, resolved=each.resolved)
+        for each in legacy_findings(known)
+        if not (open_only and each.resolved)
+    ]
+    if call.screen.as_json or form is Format.JSON:
+        findings: list[Json] = [as_json(each) for each in in_order(told)]
+        call.screen.json({"findings": findings, "legacy": True})
+        return 0
+    text = render(told, form)
+    write(sys.stdout, escape(text) if form is Format.TEXT else text)
+    if not told:
+        call.screen.note(f"Run {known.run.id} has no findings.")
+    return 0
+
+
+def show_checkpoints(call: Invocation, known: LegacyReport) -> int:
+    """Lists the checkpoints that an earlier orchestrator wrote of a run, newest first; they hold no files."""
+    kept = known.checkpoints[::-1]
+    if call.screen.as_json:
+        listed: list[Json] = [
+            {"id": each.id, "at": _moment(each.at), "label": each.message, "files": False} for each in kept
+        ]
+        call.screen.json({"run_id": known.run.id, "checkpoints": listed, "legacy": True})
+        return 0
+    rows = [("CHECKPOINT", "AT", "LABEL")]
+    rows += [(e.id, f"{e.at:%Y-%m-%d %H:%M:%S}" if e.at else "-", " ".join(e.message.split())) for e in kept]
+    for parts in columns(rows) if kept else []:
+        call.screen.out(*parts)
+    if kept:
+        call.screen.note("These checkpoints hold no files: there is nothing to restore from them.")
+    else:
+        call.screen.note(f"There is no checkpoint of a run {known.run.id}.")
+    return 0
+
+
+def refuse_diff(known: LegacyReport) -> NoReturn:
+    """Raises what is to be said about the files of a run of an earlier orchestrator.
+
+    Raises:
+        Refused: `legacy-without-files`.
+    """
+    raise Refused(
+        f"Run {known.run.id} is of an earlier orchestrator, which kept no files of its runs: "
+        "there is nothing to compare.",
+        code="legacy-without-files",
+        hint="Take over what it did keep: orchestrator migrate",
+    )
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
 def _worded(kind: str, data: JsonObject) -> str:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.cli.flags import Flags
 
-_MARKS = (b'"tool": "orchestrator"', b'"layout_version": 1,')
+_MARKS = (b'"tool": "orchestrator"', f'"layout_version": {names.LAYOUT_VERSION},'.encode())
 
 
 def answer(flags: Flags, run_id: str | None) -> int | None:

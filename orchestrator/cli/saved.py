@@ -30,21 +30,44 @@ def saved_in(call: Invocation) -> Checkpoints:
     return Checkpoints(repository, paths, IsolatedTrees(repository, paths.worktrees_dir))
 
 
+def checkpoints_of(checkpoints: Checkpoints, run_id: RunId) -> tuple[Checkpoint, ...]:
+    """Returns the checkpoints of a run, of an archived one too, newest first."""
+    from orchestrator.paths import names
+    from orchestrator.repo.archive import read_archived
+
+    found = checkpoints.list_checkpoints(run_id)
+    if found:
+        return found
+    archived = read_archived(checkpoints.repository, run_id)
+    tip = archived.refs.get(names.RUN_REFS + run_id) if archived is not None else None
+    return checkpoints.list_from(run_id, tip) if tip is not None else ()
+
+
+def _tips(checkpoints: Checkpoints) -> dict[RunId, ObjectId]:
+    """Returns the newest checkpoint of every run, archived ones first so that what is newer counts."""
+    from orchestrator.paths import names
+    from orchestrator.repo.archive import read_all
+
+    refs = {name: oid for one in read_all(checkpoints.repository) for name, oid in one.refs.items()}
+    refs.update(checkpoints.repository.refs(names.RUN_REFS))
+    return {
+        RunId(name.removeprefix(names.RUN_REFS)): oid
+        for name, oid in refs.items()
+        if name.startswith(names.RUN_REFS)
+    }
+
+
 def find_checkpoint(checkpoints: Checkpoints, text: str) -> Checkpoint:
     """Returns the checkpoint that a commit id, or the beginning of one, names.
 
     Raises:
         Refused: `checkpoint-unknown` or `checkpoint-ambiguous`.
     """
-    from orchestrator.paths import names
-
     wanted = text.lower()
     found: dict[ObjectId, Checkpoint] = {}
     if _OBJECT_ID.fullmatch(wanted):
-        for ref in checkpoints.repository.our_refs():
-            if not ref.startswith(names.RUN_REFS):
-                continue
-            for each in checkpoints.list_checkpoints(RunId(ref.removeprefix(names.RUN_REFS))):
+        for run_id, tip in _tips(checkpoints).items():
+            for each in checkpoints.list_from(run_id, tip):
                 if each.commit.startswith(wanted):
                     found[each.commit] = each
     if not found:

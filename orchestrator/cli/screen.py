@@ -10,6 +10,7 @@ from orchestrator.cli.terminal import Styled, is_terminal, paint, wants_colour, 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
     from orchestrator.model.json import Json
     from orchestrator.redaction.redactor import Redactor
@@ -33,6 +34,7 @@ class Screen:
         self.redactor: Redactor | None = None
         self._colour_out = wants_colour(sys.stdout)
         self._colour_err = wants_colour(sys.stderr)
+        self._passing = False
 
     @property
     def is_terminal(self) -> bool:
@@ -47,12 +49,12 @@ class Screen:
     def out(self, *parts: str | Styled) -> None:
         """Prints one line of a result, unless JSON is asked for."""
         if not self.as_json:
-            write(sys.stdout, self._painted(parts, colour=self._colour_out) + "\n")
+            self._write(sys.stdout, self._painted(parts, colour=self._colour_out) + "\n")
 
     def note(self, *parts: str | Styled) -> None:
         """Prints one line of progress or advice on standard error, unless quiet."""
         if not self.quiet:
-            write(sys.stderr, self._painted(parts, colour=self._colour_err) + "\n")
+            self._write(sys.stderr, self._painted(parts, colour=self._colour_err) + "\n")
 
     def detail(self, *parts: str | Styled) -> None:
         """Prints one line that only `-v` asks for."""
@@ -65,23 +67,37 @@ class Screen:
 
     def error(self, *parts: str | Styled) -> None:
         """Prints one line of an error."""
-        write(sys.stderr, self._painted(parts, colour=self._colour_err) + "\n")
+        self._write(sys.stderr, self._painted(parts, colour=self._colour_err) + "\n")
+
+    def passing(self, text: str) -> None:
+        """Shows one line on a terminal's standard error that the next one, on either stream, replaces.
+
+        The caller cuts it to the width: of a line that wraps only the last row would go away.
+        """
+        write(sys.stderr, f"\r\x1b[K{self._painted((text,), colour=False)}\r")
+        self._passing = True
+
+    def _write(self, stream: TextIO | None, text: str) -> None:
+        if self._passing:
+            self._passing = False
+            write(sys.stderr, "\r\x1b[K")
+        write(stream, text)
 
     def json(self, fields: dict[str, Json]) -> None:
         """Prints an object as one line of JSON, `schema_version` first."""
         shown: Json = {"schema_version": SCHEMA_VERSION, **fields}
         if self.redactor is not None:
             shown = self.redactor.json(shown, keys=False)
-        write(sys.stdout, encode(shown) + "\n")
+        self._write(sys.stdout, encode(shown) + "\n")
 
     def raw(self, data: bytes) -> None:
         """Prints bytes as they are but for secrets, escaped line by line on a terminal."""
         if self.redactor is not None:
             data = self.redactor.data(data)
         if is_terminal(sys.stdout):
-            write(sys.stdout, paint((data.decode("utf-8", "backslashreplace"),), colour=False))
+            self._write(sys.stdout, paint((data.decode("utf-8", "backslashreplace"),), colour=False))
             return
-        sys.stdout.flush()
+        self._write(sys.stdout, "")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 

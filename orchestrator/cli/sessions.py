@@ -120,6 +120,19 @@ def restore(
     return bring_back(invocation(ctx), session)
 
 
+@app.command("prune", cls=Command, add_help_option=False)
+def prune(
+    ctx: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be removed; change nothing.")
+    ] = False,
+) -> int:
+    """Make room in the sessions alone, and remove those of other machines that know no run any more."""
+    from orchestrator.cli.prune import prune_here
+
+    return prune_here(invocation(ctx), dry_run=dry_run, only_sessions=True)
+
+
 def _look(call: Invocation) -> tuple[Here, tuple[Session, ...]]:
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.sessions.identity import list_sessions, look_here

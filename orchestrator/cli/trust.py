@@ -36,9 +36,10 @@ def trust(
 def _show(call: Invocation, view: TrustView) -> int:
     if call.screen.as_json:
         commands = [{"where": each.where, "argv": list(each.argv)} for each in view.commands]
-        call.screen.json({"trusted": view.trusted, "commands": commands})
+        layouts = [{"file": each.where, "says": list(each.notes)} for each in view.layouts]
+        call.screen.json({"trusted": view.approved, "commands": commands, "layouts": layouts})
         return 0
-    call.screen.out("trusted" if view.trusted else "not trusted")
+    call.screen.out("trusted" if view.approved else "not trusted")
     show_commands(call.screen, view, result=True)
     return 0
 
@@ -52,13 +53,13 @@ def _revoke(call: Invocation, view: TrustView) -> int:
 
 
 def _approve(call: Invocation, view: TrustView) -> int:
-    if not view.trusted and not ask(call, view):
+    if not view.approved and not ask(call, view):
         raise Refused(
             "Nothing was approved.", code="not-approved", hint="Look again: orchestrator trust --show"
         )
     if call.screen.as_json:
         call.screen.json({"trusted": True})
     call.screen.out(
-        "This repository was trusted already." if view.trusted else "This repository is trusted now."
+        "This repository was trusted already." if view.approved else "This repository is trusted now."
     )
     return 0

@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 def look(call: Invocation) -> TrustView:
     """Returns whether this repository is trusted and what it would run; needs no state and changes nothing.
 
+    Layouts that the repository supplies can be looked at, and approved, before it is initialised.
+
     Raises:
         Refused: no repository, not initialised, unusable configuration.
     """
     from orchestrator.cli.config import load_configuration
+    from orchestrator.migrate.supplied import supplied_files
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.state.layout import require_ours
     from orchestrator.workspace import view_trust
 
     located = call.locate()
-    require_ours(OrchestratorPaths(Path(located.home)))
-    return view_trust(located, load_configuration(call))
+    paths = OrchestratorPaths(Path(located.home))
+    layouts = supplied_files(paths.orchestrator_dir)
+    if not layouts:  # `migrate` asks for trust in them before there is anything of ours
+        require_ours(paths)
+    return view_trust(located, load_configuration(call), layouts=layouts)
 
 
 def open_trusted(
@@ -65,10 +71,11 @@ def ask(call: Invocation, view: TrustView) -> bool:
         Refused: nobody can be asked.
     """
     show_commands(call.screen, view)
-    question = "Trust this repository to run these commands?"
+    more = " and move these files" if view.layouts else ""
+    question = f"Trust this repository to run these commands{more}?"
     agreed = call.confirm(question, otherwise="orchestrator trust --yes")
     if agreed:
-        view.store.approve(view.key, view.commands)
+        view.store.approve(view.key, view.supplied)
     return agreed
 
 
@@ -78,13 +85,14 @@ def show_commands(screen: Screen, view: TrustView, *, result: bool = False) -> N
 
     say = screen.out if result else screen.error
     before = view.store.previous(view.key)
-    if before is not None and not view.trusted:
+    if before is not None and not view.approved:
         say("Since you last approved, this has changed:")
-        lines = difference(before.commands, view.commands)
+        lines = difference(before.commands, view.supplied)
         lines = lines or ("  (the same commands; settings or filters that they depend on have changed)",)
     else:
-        say("This repository supplies what would run:")
-        lines = tuple(describe(command) for command in view.commands)
+        more = ", and what `migrate` would do" if view.layouts else ""
+        say(f"This repository supplies what would run{more}:")
+        lines = tuple(describe(command) for command in view.supplied)
     for line in lines or ("(nothing)",):
         say("  ", line)
 

@@ -32,6 +32,7 @@ def work_and_show(
 
     Whatever ends it once it has begun, the last line of the NDJSON stream is `run.finished`.
     """
+    from orchestrator.cli.making_room import make_room_after_run
     from orchestrator.engine.local import work
     from orchestrator.sessions.heartbeat import Heartbeat
 
@@ -60,6 +61,7 @@ def work_and_show(
         status = render(error, call.screen, debug=call.flags.debug)
         view.finish(_run_or_none(workspace, run_id), status, _now())
         return status
+    make_room_after_run(call, workspace)
     status = stop.exit_status if _is_stopped(run, stop) else _exit_status(run)
     if isinstance(view, Stream):
         view.finish(run, status, _now())

@@ -85,14 +85,18 @@ def trust_key(
     git_dir_identity: tuple[int, int],
     local_filters: tuple[str, ...],
     detected: tuple[RunnableCommand, ...] = (),
+    layouts: tuple[tuple[str, str], ...] = (),
 ) -> str:
     """Returns the key under which this checkout's present configuration is approved.
 
     It changes with every setting of the repository that decides what runs, with each filter or hook named in
-    `local_filters` and each check in `detected`; not with comments, thresholds, logging, flags or variables.
+    `local_filters`, each check in `detected` and each name or hash in `layouts` (files of the repository that
+    say what `migrate` moves); not with comments, thresholds, logging, flags or variables.
     """
     place = _place(checkout_real_path, git_dir_identity)
     content = [loaded.supplied, sorted(local_filters), sorted(describe(each) for each in detected)]
+    if layouts:  # an approval given before there were any stays valid
+        content.append([f"{name} {digest}" for name, digest in sorted(layouts)])
     return f"{_hash(place)[:16]}-{_hash([_VERSION, place, content])}"
 
 

@@ -13,11 +13,30 @@ from orchestrator.doctor.checks import (
     state,
     storage,
     surroundings,
+    tracked,
 )
 from orchestrator.doctor.diagnosis import Check
+from orchestrator.doctor.quick.catalogue import QUICK
 
-CHECKS: tuple[Check, ...] = (
+_GROUPS = (
+    "repository",
+    "layout",
+    "git",
+    "state",
+    "processes",
+    "locks",
+    "permissions",
+    "disk",
+    "file system",
+    "environment",
+    "agents",
+    "configuration",
+    "version pin",
+    "trust",
+)
+_FULL: tuple[Check, ...] = (
     *repository.CHECKS,
+    *tracked.CHECKS,
     *layout.CHECKS,
     *legacy.CHECKS,
     *git.CHECKS,
@@ -28,4 +47,6 @@ CHECKS: tuple[Check, ...] = (
     *surroundings.CHECKS,
     *configuration.CHECKS,
 )
-"""Their ids are unique and stay the same from version to version."""
+
+CHECKS: tuple[Check, ...] = tuple(sorted((*QUICK, *_FULL), key=lambda check: _GROUPS.index(check.group)))
+"""Group by group, the quick ones of each first; ids are unique and stay the same from version to version."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from orchestrator.config.load import LoadedConfig, load
 from orchestrator.config.trust import (
@@ -15,76 +14,41 @@ from orchestrator.config.trust import (
     trust_key,
     user_trust_directory,
 )
-from orchestrator.discovery import Located
-from orchestrator.errors import OrchestratorError, Refused
+from orchestrator.doctor import earlier
+from orchestrator.doctor.fact import Fact
+from orchestrator.doctor.surface import EarlierState, Interrupted, Surface
+from orchestrator.errors import OrchestratorError
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.probe import Holder, probe
-from orchestrator.model.ids import ObjectId, RunId
+from orchestrator.migrate.record import OPEN, records
+from orchestrator.migrate.supplied import SuppliedFile, hashes, supplied_files
+from orchestrator.model.ids import RunId
 from orchestrator.model.run import Run
 from orchestrator.paths import OrchestratorPaths, names
 from orchestrator.repo.checkpoint import Checkpoints
-from orchestrator.repo.git import Git, find_repository
+from orchestrator.repo.git import Git
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
 from orchestrator.sessions.choosing import StateTree, Wish, choose, state_trees, web_mode
 from orchestrator.sessions.environment import WebMode, detect
 from orchestrator.sessions.identity import look_here
-from orchestrator.state.layout import Ownership, read_ownership
 from orchestrator.state.manager import StateManager
 
-T = TypeVar("T")
 
-
-class Fact(Generic[T]):
-    """Something found out on the first call and remembered, a failure as well."""
-
-    def __init__(self, look: Callable[[], T]) -> None:
-        self._look = look
-        self._found: list[T] = []
-        self._error: OrchestratorError | OSError | None = None
-
-    def __call__(self) -> T:
-        """Returns what was found; raises again what was raised the first time."""
-        if self._error is not None:
-            raise self._error
-        if not self._found:
-            try:
-                self._found.append(self._look())
-            except (OrchestratorError, OSError) as error:
-                self._error = error
-                raise
-        return self._found[0]
-
-    def peek(self) -> T | None:
-        """Returns what was found, already or now; None where it cannot be found out."""
-        try:
-            return self()
-        except (OrchestratorError, OSError):
-            return None
-
-    def forget(self) -> None:
-        """Makes the next call look again."""
-        self._found, self._error = [], None
-
-
-class Context:
+class Context(Surface):
     """One repository as far as it can be read: each part is a `Fact`, and none needs the others to be sound.
 
     Nothing here writes, takes a lock that lasts, or runs anything of the repository. `close` it.
     """
 
     def __init__(self, start: str, environment: Mapping[str, str]) -> None:
-        self.start = start
-        self.environment = environment
-        self.located: Fact[Located] = Fact(lambda: find_repository(start, environment))
+        super().__init__(start, environment)
         self.root = Fact(lambda: OrchestratorPaths(Path(self.located().home)))
         self.web: Fact[WebMode] = Fact(self._web)
         self.state_trees: Fact[tuple[StateTree, ...]] = Fact(lambda: state_trees(self.root()))
         self.paths: Fact[OrchestratorPaths] = Fact(self._paths)
-        self.ownership = Fact(lambda: read_ownership(str(self.paths().orchestrator_dir)))
         self.repository = Fact(lambda: Repository(self.located(), trusted=False))
         self.git: Fact[Git] = Fact(lambda: self.repository().git)
-        self.refs: Fact[Mapping[str, ObjectId]] = Fact(lambda: self.repository().our_refs())
         self.loaded: Fact[LoadedConfig] = Fact(self._load)
         self.state: Fact[StateManager] = Fact(self._open_state)
         self.runs: Fact[dict[RunId, Run]] = Fact(lambda: {run.id: run for run in self.state().list_runs()})
@@ -96,18 +60,13 @@ class Context:
 
     def close(self) -> None:
         """Closes the state if it was opened."""
-        for state in self.state._found:
+        for state in self.state.known():
             state.close()
         self.state.forget()
 
     def require_ours(self) -> OrchestratorPaths:
-        """Returns the paths of an `.orchestrator/` that is ours.
-
-        Raises:
-            Refused: `not-initialised`; what else is wrong with it the check of its ownership says.
-        """
-        if self.ownership() is not Ownership.OURS:
-            raise Refused("It is not initialised here.", code="not-initialised", hint="orchestrator init")
+        """Returns the paths of an `.orchestrator/` that is ours; raises as `insist_ours`."""
+        self.insist_ours()
         return self.paths()
 
     def trust_store(self) -> TrustStore:
@@ -118,6 +77,10 @@ class Context:
         """Returns what the repository supplies that would run."""
         return repository_commands(self.loaded())
 
+    def layouts(self) -> tuple[SuppliedFile, ...]:
+        """Returns the files in which the repository describes layouts for `migrate`."""
+        return supplied_files(self.paths().orchestrator_dir)
+
     def trust_key(self) -> str:
         """Returns the key under which that would be approved."""
         return trust_key(
@@ -125,26 +88,18 @@ class Context:
             checkout_real_path=os.path.realpath(self.located().checkout),
             git_dir_identity=self.repository().git_dir_identity,
             local_filters=self.repository().local_filters(),
+            layouts=hashes(self.layouts()),
         )
 
     def is_trusted(self) -> bool:
-        """Returns whether nothing would run unapproved."""
-        nothing = not self.commands() and not self.repository().local_filters()
+        """Returns whether nothing would run, and no layout of the repository move anything, unapproved."""
+        nothing = not self.commands() and not self.repository().local_filters() and not self.layouts()
         return nothing or self.trust_store().is_trusted(self.trust_key())
 
     def marker(self) -> str:
         """Returns what the markers of all processes of this repository begin with."""
         device, inode = self.repository().git_dir_identity
         return f"{device:x}-{inode:x}/"
-
-    def run_locks(self) -> dict[RunId, str]:
-        """Returns the paths of the locks that runs have ever had, in every session."""
-        found = {}
-        for place in {self.paths().run_locks_dir, *(each.paths.run_locks_dir for each in self.state_trees())}:
-            for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
-                if name.startswith("run-") and name.endswith(".lock"):
-                    found[RunId(name[len("run-") : -len(".lock")])] = os.path.join(place, name)
-        return found
 
     def other_states(self) -> Iterator[StateManager]:
         """Yields the states of the other sessions, as copies to read; what cannot be read is left out."""
@@ -157,6 +112,22 @@ class Context:
                 continue
             with state:
                 yield state
+
+    def state_dir(self) -> str:
+        """Returns the directory of the state that a command reading here would use."""
+        return str(self.paths().state_dir)
+
+    def session(self) -> str | None:
+        """Returns the id of the session in use, None outside of any."""
+        return self.paths().session_id
+
+    def web_mode(self) -> WebMode:
+        """Returns what holds of web mode here."""
+        return self.web()
+
+    def known_elsewhere(self) -> frozenset[RunId]:
+        """Returns the runs that other sessions know."""
+        return self.elsewhere()
 
     def _paths(self) -> OrchestratorPaths:
         """Returns the paths of the state that a command reading here would use."""
@@ -191,24 +162,30 @@ class Context:
         )
 
     def _open_state(self) -> StateManager:
-        paths = self.require_ours()
-        if not os.path.lexists(paths.state_file):
-            raise Refused("No run has been started here.", code="state-missing", hint="orchestrator run")
-        return StateManager.open_read_only(paths, copied=True)
+        self.existing_state()
+        return StateManager.open_read_only(self.paths(), copied=True)
+
+    def _run_count(self) -> int:
+        return len(self.state().list_runs())
+
+    def _earlier_state(self) -> EarlierState:
+        return earlier.state(self.located(), self.environment)
+
+    def _is_earlier(self) -> bool:
+        return earlier.is_inside(self.located())
+
+    def _interrupted_migration(self) -> Interrupted | None:
+        record = next((one for one in records(self.paths().base_dir) if one.state in OPEN), None)
+        if record is None:
+            return None
+        moves = tuple(f"{step.source} -> {step.target}" for step in record.plan.steps)
+        return Interrupted(record.plan.id, record.state, moves)
 
     def _trees(self) -> IsolatedTrees:
         loaded = self.loaded.peek()
         root = loaded.config.worktrees.root if loaded is not None else None
         place = Path(root).expanduser() if root else self.paths().worktrees_dir
         return IsolatedTrees(self.repository(), place)
-
-
-def orchestrator_entries(context: Context) -> list[str]:
-    """Returns the names directly under `.orchestrator/`; none where it is no directory."""
-    place = str(context.paths().orchestrator_dir)
-    if os.path.islink(place) or not os.path.isdir(place):
-        return []
-    return sorted(os.listdir(place))
 
 
 def run_of_ref(name: str) -> tuple[str, RunId]:

@@ -1,56 +1,111 @@
-"""What a check is and what it answers."""
+"""What a check is and what it answers. Standard library only, for the front door."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
-
 from orchestrator.fs.failure import printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import ClassVar
+
     from orchestrator.doctor.context import Context
+    from orchestrator.doctor.surface import Surface
 
 _SHOWN = 10
 
 
-class Status(StrEnum):
-    """How a check ended; `skip` says that it could not be looked at, or does not apply."""
+class Status(str):
+    """How a check ended, one of four; `SKIP` says that it could not be looked at, or does not apply."""
 
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    SKIP = "skip"
+    __slots__ = ()
+
+    OK: ClassVar[Status]
+    WARN: ClassVar[Status]
+    FAIL: ClassVar[Status]
+    SKIP: ClassVar[Status]
 
 
-@dataclass(frozen=True, slots=True)
+Status.OK, Status.WARN, Status.FAIL, Status.SKIP = map(Status, ("ok", "warn", "fail", "skip"))
+
+_ORDER = (Status.SKIP, Status.OK, Status.WARN, Status.FAIL)
+
+
 class Diagnosis:
     """The answer of one check. `remedy` is one command or sentence, empty when nothing needs to be done.
 
     `fixable` tells that `doctor --fix` does it.
     """
 
-    status: Status
-    summary: str
-    evidence: tuple[str, ...] = ()
-    remedy: str = ""
-    fixable: bool = False
+    __slots__ = ("evidence", "fixable", "remedy", "status", "summary")
+
+    def __init__(
+        self,
+        status: Status,
+        summary: str,
+        evidence: tuple[str, ...] = (),
+        remedy: str = "",
+        fixable: bool = False,
+    ) -> None:
+        self.status = status
+        self.summary = summary
+        self.evidence = evidence
+        self.remedy = remedy
+        self.fixable = fixable
+
+    def __repr__(self) -> str:
+        shown = (self.status, self.summary, self.evidence, self.remedy, self.fixable)
+        return f"Diagnosis{shown!r}"
 
 
-@dataclass(frozen=True, slots=True)
 class Check:
     """One thing that is looked at. `id` is stable; `quick` tells that `doctor --quick` looks at it too.
 
-    `probe` reads and never writes; what it raises becomes the answer (see `examine`).
+    `probe` reads and never writes; what it raises becomes the answer (see `isolation.answered`).
     """
 
-    id: str
-    group: str
-    summary: str
-    meaning: str
-    probe: Callable[[Context], Diagnosis]
-    quick: bool = False
+    __slots__ = ("group", "id", "meaning", "probe", "summary")
+
+    quick = False
+
+    def __init__(
+        self, id: str, group: str, summary: str, meaning: str, probe: Callable[[Context], Diagnosis]
+    ) -> None:
+        self.id = id
+        self.group = group
+        self.summary = summary
+        self.meaning = meaning
+        self.probe = probe
+
+
+class QuickCheck(Check):
+    """A check that `doctor --quick` makes too: what it asks can be seen from the `Surface`."""
+
+    __slots__ = ()
+
+    quick = True
+    if TYPE_CHECKING:
+        probe: Callable[[Surface], Diagnosis]
+
+        def __init__(
+            self, id: str, group: str, summary: str, meaning: str, probe: Callable[[Surface], Diagnosis]
+        ) -> None: ...
+
+
+class Answer:
+    """A check and what it found."""
+
+    __slots__ = ("check", "diagnosis")
+
+    def __init__(self, check: Check, diagnosis: Diagnosis) -> None:
+        self.check = check
+        self.diagnosis = diagnosis
+
+
+def worst(answers: Sequence[Answer]) -> Status:
+    """Returns the worst status: `fail`, `warn` or `ok`; skipped checks do not count."""
+    found = max((answer.diagnosis.status for answer in answers), key=_ORDER.index, default=Status.OK)
+    return Status.OK if found is Status.SKIP else found
 
 
 def ok(summary: str, evidence: Iterable[str] = ()) -> Diagnosis:

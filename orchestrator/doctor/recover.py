@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,12 +27,14 @@ from orchestrator.model.run import ENDED_RUN, Run, RunStatus
 from orchestrator.paths import names
 from orchestrator.process import leftovers
 from orchestrator.repo import results
+from orchestrator.repo.archive import archived_runs
 from orchestrator.repo.recovery import Found, FoundRun, find_runs
 from orchestrator.repo.removal import DISCARDED_REFS
 from orchestrator.repo.settle import is_ancestor
 from orchestrator.state import damage
-from orchestrator.state.layout import Ownership, is_remains, read_ownership, rebuild_layout, unusable
+from orchestrator.state.layout import rebuild_layout
 from orchestrator.state.manager import StateManager
+from orchestrator.state.ownership import Ownership, is_remains, read_ownership, unusable
 
 PATIENCE_S = 10.0
 """How long the processes of a run whose state was removed are given to notice that and to end."""
@@ -68,6 +70,7 @@ class Recovery:
     manifests: list[str] = field(default_factory=list)
     revoked: int = 0
     resumable: list[str] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def sentences(self) -> tuple[str, ...]:
@@ -81,6 +84,12 @@ class Recovery:
             said.append(f"listed the checkpoints of {', '.join(self.manifests)} again")
         if self.revoked:
             said.append("what the configuration would run has to be approved again: orchestrator trust")
+        if self.archived:
+            count = len(self.archived)
+            words = "1 archived run stays" if count == 1 else f"{count} archived runs stay"
+            which = "it back" if count == 1 else "one back"
+            way = f"orchestrator restore {self.archived[0]}"
+            said.append(f"{words} in the archive; bring {which} with: {way}")
         return tuple(said) or ("Everything is there; nothing had to be recovered.",)
 
     def as_json(self) -> dict[str, Json]:
@@ -101,6 +110,7 @@ class Recovery:
             "branches": self.branches,
             "manifests": self.manifests,
             "resumable": self.resumable,
+            "archived": self.archived,
             "problems": self.problems,
         }
 
@@ -128,8 +138,9 @@ def recover(
     with lock:
         _require_idle(context, note, patience_s)
         found = find_runs(context.checkpoints())
-        _require_something(context, found)
-        return _recover(context, found)
+        archived = sorted(archived_runs(context.repository()))
+        _require_something(context, found, archived)
+        return _recover(context, found, archived)
 
 
 def _require_idle(context: Context, note: Note, patience_s: float) -> None:
@@ -148,15 +159,15 @@ def _require_idle(context: Context, note: Note, patience_s: float) -> None:
         time.sleep(0.1)
 
 
-def _require_something(context: Context, found: Found) -> None:
+def _require_something(context: Context, found: Found, archived: Sequence[str]) -> None:
     paths = context.paths()
     directory = os.fspath(paths.orchestrator_dir)
     ownership = read_ownership(directory)
-    if ownership in (Ownership.NEWER, Ownership.UNSAFE):
+    if ownership in (Ownership.OLDER, Ownership.NEWER, Ownership.UNSAFE):
         raise unusable(directory, ownership)
     if ownership is Ownership.FOREIGN and not (is_remains(directory) and (found.runs or found.problems)):
         raise unusable(directory, ownership)
-    if ownership in (Ownership.ABSENT, Ownership.CLONE) and not found.runs:
+    if ownership in (Ownership.ABSENT, Ownership.CLONE) and not found.runs and not archived:
         raise Refused(
             "No checkpoint of any run is in this repository, so there is nothing to recover.",
             code="nothing-to-recover",
@@ -164,7 +175,7 @@ def _require_something(context: Context, found: Found) -> None:
         )
 
 
-def _recover(context: Context, found: Found) -> Recovery:
+def _recover(context: Context, found: Found, archived: Sequence[str]) -> Recovery:
     done, paths = Recovery(problems=list(found.problems)), context.paths()
     damaged = _is_damaged(context)
     newest = _newest(found)
@@ -191,6 +202,8 @@ def _recover(context: Context, found: Found) -> Recovery:
         for run in state.list_runs():
             with _told(done, run.id):
                 _complete(context, state, run, done)
+        known = {run.id for run in state.list_runs()} | context.elsewhere()
+        done.archived = [run_id for run_id in archived if run_id not in known]
     return done
 
 
@@ -235,6 +248,7 @@ def _put_torn_layout_aside(context: Context, done: Recovery) -> None:
     paths = context.paths()
     torn = os.path.lexists(paths.layout_file) and read_ownership(str(paths.orchestrator_dir)) not in (
         Ownership.OURS,
+        Ownership.OLDER,
         Ownership.NEWER,
     )
     if torn:

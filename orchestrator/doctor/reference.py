@@ -20,7 +20,11 @@ network is used, and nothing of the repository runs. It works where nothing is i
 read-only file system, and in bare, broken or hostile repositories, because every check stands for itself.
 
 - `orchestrator doctor` shows what is not well; `-v` shows everything; `--json` prints one object.
-- `--quick` carries out the checks marked *quick*; `--only ID` one check, `--only GROUP` a group.
+- `--quick` carries out the checks marked *quick*, in a few times what starting Python takes: for prompts and
+  hooks. They are the very checks that the whole `doctor` makes; where one needs a closer look (state of an
+  earlier orchestrator, an interrupted migration, a database that is damaged or of another version), the whole
+  command takes over.
+- `--only ID` carries out one check, `--only GROUP` a group.
 - Exit status: 0 when nothing failed (warnings included), 1 when a check failed, 2 for an unknown id.
 - A check that cannot be carried out says `skip` with the reason; one that breaks or takes over 20 s says
   `fail`.
@@ -30,8 +34,12 @@ read-only file system, and in bare, broken or hostile repositories, because ever
 `--fix` does what loses nothing: it makes missing directories and the ignore file again, converts the
 database of an older version (after a backup), ends processes that outlived their owner, removes locks of
 killed git commands at our own refs, finishes or takes back interrupted merges and undos, takes away trees
-of completed and cancelled runs behind a checkpoint, and removes temporary files of killed commands. `--fix
---dry-run` says what it would do.
+of completed and cancelled runs behind a checkpoint, and removes temporary files of killed commands. It
+finishes an interrupted migration in the direction in which it was going (as `migrate --resume` does), and
+moves what an earlier orchestrator left where `migration.auto: safe` would (no conflict, link, tracked or
+secret file, other file system or living run; layouts of the repository's own do not count): a migration like
+any other, seen in `ops`, and the command that takes it back is printed. `--fix --dry-run` says what it would
+do; what cannot be repaired now is left as it is, with the reason.
 
 ## Recovery
 

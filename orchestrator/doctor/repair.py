@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from orchestrator.config.schema import Config
 from orchestrator.config.withheld import make_known
+from orchestrator.doctor import earlier
 from orchestrator.doctor.checks.git import our_ref_locks
-from orchestrator.doctor.checks.layout import missing_directories, stale_trees, temporary_files
+from orchestrator.doctor.checks.layout import stale_trees, temporary_files
 from orchestrator.doctor.checks.processes import orphans
+from orchestrator.doctor.checks.secrets import ignore_file_is_wrong
 from orchestrator.doctor.context import Context, run_of_ref
 from orchestrator.doctor.diagnosis import counted
+from orchestrator.doctor.quick.place import missing_directories
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.keeping import remove_tree
 from orchestrator.engine.merging import settle_interrupted
@@ -22,6 +25,9 @@ from orchestrator.engine.work import open_work
 from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.lock import FileLock
+from orchestrator.migrate.actions import Plan
+from orchestrator.migrate.catalogue import load_catalogue
+from orchestrator.migrate.record import State
 from orchestrator.model.ids import RunId
 from orchestrator.model.run import RunOptions
 from orchestrator.ports import Agent
@@ -30,8 +36,10 @@ from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
-from orchestrator.state.layout import Layout, rebuild_layout, require_ours
+from orchestrator.state.layout import keep_ignore_file, rebuild_layout, require_ours
 from orchestrator.state.manager import StateManager
+from orchestrator.state.ownership import Layout
+from orchestrator.takeover.moving import Moved, mover
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ def plan_repairs(context: Context, check_ids: set[str]) -> tuple[Repair, ...]:
     Where something cannot be looked at, there is nothing to repair.
     """
     planned = []
-    for plan in (_directories, _schema, _processes, _ref_locks, _operations, _trees, _temporary):
+    for plan in _PLANS:
         try:
             planned += [repair for repair in plan(context) if repair.check_id in check_ids]
         except (OrchestratorError, OSError):
@@ -78,17 +86,75 @@ def repair(context: Context, planned: Repair) -> Repaired:
 
 def _look_again(context: Context) -> None:
     context.close()
-    for fact in (context.runs, context.refs, context.living, context.standing):
+    for fact in (
+        context.ownership,
+        context.refs,
+        context.loaded,
+        context.runs,
+        context.living,
+        context.trees,
+        context.standing,
+        context.checkpoints,
+    ):
         fact.forget()
 
 
+def _interrupted(context: Context) -> Iterator[Repair]:
+    found = context.interrupted_migration()
+    if found is not None:
+        way = {State.ROLLING_BACK: "finish taking back", State.FINALIZING: "finish finalizing"}
+        verb = way.get(State(found.state), "finish")
+        yield Repair("legacy-interrupted", f"{verb} the migration {found.id}", _resume)
+
+
+def _resume(context: Context) -> str:
+    moved = mover(context.located(), context.environment, load_catalogue()).resume()
+    return _told(moved, "finished")
+
+
+def _earlier_state(context: Context) -> Iterator[Repair]:
+    migration = earlier.safe_migration(context.located(), context.environment)
+    if migration is not None:
+        count = counted(len(migration.plan.steps), "entry", "entries")
+        sentence = f"move {count} of an earlier orchestrator into {context.directory()} ({migration.plan.id})"
+        yield Repair("legacy-state", sentence, partial(_migrate, migration.plan))
+
+
+def _migrate(plan: Plan, context: Context) -> str:
+    moved = mover(context.located(), context.environment, load_catalogue()).migrate(shown=plan)
+    return _told(moved, "made")
+
+
+def _told(moved: Moved, verb: str) -> str:
+    plan = moved.outcome.plan
+    if plan is None or moved.outcome.did == "nothing":
+        return "another process has finished the migration by now"
+    if moved.outcome.did == "rolled-back":
+        return f"took the migration {plan.id} back"
+    taken = [run for report in moved.takeovers.values() for run in report.imported]
+    also = f" and took over {counted(len(taken), 'run')}" if taken else ""
+    back = f"take it back with: orchestrator migrate --rollback {plan.id}"
+    return f"{verb} the migration {plan.id}{also}; {back}"
+
+
 def _directories(context: Context) -> Iterator[Repair]:
-    missing = [f"{path.name}/" for path in missing_directories(context)]
+    missing = [f"{name}/" for name in missing_directories(context)]
     paths = context.require_ours()
     if not paths.ignore_file.is_file():
         yield Repair("layout-ignored", f"write {paths.ignore_file} again", _make_missing)
     if missing:
         yield Repair("layout-complete", f"make {', '.join(missing)} again", _make_missing)
+
+
+def _ignored_secrets(context: Context) -> Iterator[Repair]:
+    if ignore_file_is_wrong(context):
+        yield Repair("secrets-shared", f"correct {context.paths().ignore_file}", _correct_ignore_file)
+
+
+def _correct_ignore_file(context: Context) -> str:
+    committed = context.loaded().config.secrets.mode == "committed"
+    keep_ignore_file(context.require_ours(), Disk(), committed=committed)
+    return f"the ignore file lets encrypted secrets {'through' if committed else 'no longer through'}"
 
 
 def _make_missing(context: Context) -> str:
@@ -175,6 +241,21 @@ def _sweep(context: Context) -> str:
     return f"removed {counted(swept, 'temporary file')} of killed commands"
 
 
+_PLANS: tuple[Callable[[Context], Iterator[Repair]], ...] = (
+    _interrupted,
+    _directories,
+    _ignored_secrets,
+    _schema,
+    _processes,
+    _ref_locks,
+    _operations,
+    _trees,
+    _temporary,
+    _earlier_state,
+)
+"""In the order in which repairs must be made."""
+
+
 @contextmanager
 def _run_lock(context: Context, run_id: RunId) -> Iterator[None]:
     lock = FileLock(
@@ -204,6 +285,7 @@ def _opened(context: Context) -> Iterator[EngineContext]:
             trees=trees,
             checkpoints=Checkpoints(repository, paths, trees),
             agents=_no_agent,
+            secrets=_no_secret,
             environment=context.environment,
             repo_id=layout.repo_id,
             redactor=redactor,
@@ -211,6 +293,12 @@ def _opened(context: Context) -> Iterator[EngineContext]:
         )
     finally:
         state.close()
+
+
+def _no_secret(
+    names: tuple[str, ...], *, config: Config, overrides: Mapping[str, str], passed: tuple[str, ...]
+) -> dict[str, str]:
+    raise Refused("doctor hands out no secrets.", code="no-agent", hint="orchestrator resume")
 
 
 def _redactor(context: Context) -> Redactor:

@@ -20,7 +20,7 @@ from orchestrator.repo import export as exporting
 from orchestrator.repo import removal
 from orchestrator.repo.removal import WayBack
 from orchestrator.repo.repository import Repository
-from orchestrator.state.layout import is_left_by_init
+from orchestrator.state.ownership import is_left_by_init
 
 _USERS_FILES = (names.CONFIG, names.LOCAL_CONFIG)
 

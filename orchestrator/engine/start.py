@@ -17,10 +17,10 @@ from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
 from orchestrator.model.plan import Plan, single_phase
 from orchestrator.model.run import Integrate, Run, RunMetadata, RunOptions, RunOrigin, RunStatus
 from orchestrator.paths import names
+from orchestrator.process.marker import MARKER
+from orchestrator.repo.archive import read_archived
 from orchestrator.repo.repository import Head
 
-NESTED_MARK = "ORCHESTRATOR_EXECUTION"
-"""The variable by which an agent's process tree is known; a run inside it is refused."""
 MAX_TASK_CHARACTERS = 100_000
 
 
@@ -161,7 +161,7 @@ def _check_demand(request: RunRequest) -> None:
 
 
 def _check_place(context: EngineContext) -> None:
-    if context.environment.get(NESTED_MARK):
+    if context.environment.get(MARKER):
         raise Refused(
             "This is an agent's own session: a run cannot start another run.",
             code="nested-run",
@@ -203,7 +203,8 @@ def _target_branch(context: EngineContext, request: RunRequest, head: Head) -> s
 
 def _check_free(context: EngineContext, run_id: RunId, options: RunOptions) -> None:
     taken = any(run.id == run_id for run in context.state.list_runs())
-    if taken or context.repository.read_ref(names.RUN_REFS + run_id) is not None:
+    archived = read_archived(context.repository, run_id) is not None
+    if taken or archived or context.repository.read_ref(names.RUN_REFS + run_id) is not None:
         raise Refused(
             f"The run id {run_id} is taken.",
             code="run-id-taken",

@@ -116,7 +116,7 @@ def _file(old: str, new: str, on_bytes: OnBytes) -> None:
                 raise OSError(errno.EIO, "what was written reads back differently", new)
             _attributes(origin, copy)
             _own(copy, before)
-            os.fchmod(copy, stat.S_IMODE(before.st_mode))
+            _set_mode(copy, before, new)
             os.utime(copy, ns=(before.st_atime_ns, before.st_mtime_ns))
         finally:
             os.close(copy)
@@ -177,7 +177,7 @@ def _finish(old: str, new: str, facts: os.stat_result) -> None:
     try:
         _attributes(descriptor, copy)
         _own(copy, facts)
-        os.fchmod(copy, stat.S_IMODE(facts.st_mode))
+        _set_mode(copy, facts, new)
         os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     finally:
         os.close(descriptor)
@@ -192,6 +192,13 @@ def _own(copy: int | str, facts: os.stat_result) -> None:
         os.fchown(copy, facts.st_uid, facts.st_gid)
     else:
         os.chown(copy, facts.st_uid, facts.st_gid, follow_symlinks=False)
+
+
+def _set_mode(copy: int, facts: os.stat_result, new: str) -> None:
+    os.fchmod(copy, stat.S_IMODE(facts.st_mode))
+    if stat.S_IMODE(os.fstat(copy).st_mode) != stat.S_IMODE(facts.st_mode):
+        # vfat mounted with "quiet", and some network shares, say yes and keep nothing.
+        raise OSError(errno.ENOTSUP, "its permissions cannot be kept there", new)
 
 
 def _attributes(origin: int, copy: int) -> None:

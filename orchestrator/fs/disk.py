@@ -7,7 +7,6 @@ import hashlib
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import DiskFailed
@@ -16,18 +15,11 @@ from orchestrator.fs.carry import OnBytes, ignored
 from orchestrator.fs.effects import announce
 from orchestrator.fs.failure import printable, told
 from orchestrator.fs.opening import open_for_append, open_regular, unsafe_path
+from orchestrator.fs.space import FreeSpace, free_space
 
 StrPath = str | os.PathLike[str]
 
 _CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class FreeSpace:
-    """What a file system can still take from this user; `inodes` is None where it knows no such limit."""
-
-    bytes: int
-    inodes: int | None
 
 
 class Disk:
@@ -208,11 +200,7 @@ class Disk:
 
     def free_space(self, path: StrPath) -> FreeSpace:
         """Returns what the file system of `path`, which must exist, can still take from this user."""
-        with told(path):
-            facts = os.statvfs(path)
-        return FreeSpace(
-            bytes=facts.f_bavail * facts.f_frsize, inodes=facts.f_favail if facts.f_files else None
-        )
+        return free_space(path)
 
     def sweep_temp(self, directory: StrPath) -> int:
         """Removes temporary files that killed writers left in one directory; returns how many."""

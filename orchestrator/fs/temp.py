@@ -12,10 +12,12 @@ import os
 import re
 import sys
 
+from orchestrator.paths import names
+
 if sys.platform != "win32":  # pragma: no branch - one platform is measured at a time
     import fcntl
 
-PREFIX = ".tmp-orchestrator-"
+PREFIX = names.TEMP_PREFIX
 _RANDOM = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.migrate.catalogue import How, Kind
+from orchestrator.migrate.catalogue import How, Kind, Upgrade
 from orchestrator.migrate.naming import Name
 from orchestrator.migrate.survey import Place
 from orchestrator.paths import names
@@ -40,7 +40,10 @@ class Trouble(_Data):
 
 
 class Action(_Data):
-    """One line of the table: what happens to one found thing; paths are relative to the root."""
+    """One line of the table: what happens to one found thing; paths are relative to the root.
+
+    `allocated_bytes` is what it takes on the disk: less than `bytes` where files have holes.
+    """
 
     source: Name
     target: Name | None
@@ -50,6 +53,7 @@ class Action(_Data):
     how: How
     files: int
     bytes: int
+    allocated_bytes: int = 0
     mode: str
     tracked: bool
     sensitive: bool
@@ -59,14 +63,15 @@ class Action(_Data):
 class Step(_Data):
     """One rename, or copy where file systems are crossed; the smallest thing that is done and undone.
 
-    `backup` makes a consistent copy of a database instead. `new_mode` is set on what holds secrets.
-    `replaced_mode` is that of an empty directory which stood at the target; `shape` is what a scan of the
-    thing says, before and after, unless somebody changed it (empty: it changes by the migration itself).
-    Steps of one `database` are done under its lock.
+    `backup` makes a consistent copy of a database instead; `stamp` gives our own `layout.json` its next
+    version and keeps the original at `target`. `new_mode` is set on what holds secrets, `replaced_mode` is
+    that of an empty directory which stood at the target; `shape` is what a scan of the thing says, before and
+    after, unless somebody changed it (empty: it may change, by us). Steps of one `database` are done under
+    its lock.
     """
 
     number: int
-    op: Literal["move", "backup"]
+    op: Literal["move", "backup", "stamp"]
     source: Name
     target: Name
     is_directory: bool
@@ -85,6 +90,7 @@ class Plan(_Data):
 
     `directories` are to be made, `index` pairs are to be moved in git's index. `bytes_needed` and
     `inodes_needed` count what is copied to another file system. `warnings` are told, and nothing more.
+    With `upgrade` it brings our own layout to its next version, and its last step is a `stamp`.
     """
 
     schema_version: Literal[1] = 1
@@ -103,6 +109,7 @@ class Plan(_Data):
     bytes_needed: int
     inodes_needed: int
     same_filesystem: bool
+    upgrade: Upgrade | None = None
 
     @property
     def pending(self) -> bool:

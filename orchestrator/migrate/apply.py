@@ -6,35 +6,18 @@ import contextlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate import sqlite
 from orchestrator.migrate.actions import Step
 from orchestrator.migrate.mover import Move, Mover
+from orchestrator.migrate.progress import Counter, OnProgress, silent
 from orchestrator.migrate.publish import adopt
 from orchestrator.migrate.record import REPORT, Record, State
 from orchestrator.migrate.tracked import IndexMove
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a migration is: steps and bytes of all it has to do, and what it is at (a source)."""
-
-    steps_done: int
-    steps: int
-    bytes_done: int
-    bytes: int
-    source: str
-
-
-OnProgress = Callable[[Progress], None]
-
-
-def silent(_: Progress) -> None:
-    """Does nothing with progress."""
+from orchestrator.migrate.upgrade import stamp
 
 
 def apply(record: Record, disk: Disk, *, jobs: int = 1, progress: OnProgress = silent) -> None:
@@ -51,7 +34,7 @@ def apply(record: Record, disk: Disk, *, jobs: int = 1, progress: OnProgress = s
     clear_temporary(record, disk)
     for directory in plan.directories:
         disk.make_dir(record.root / directory)
-    counter = _Counter(record, progress)
+    counter = Counter(plan.steps, progress)
     mover = Mover(disk, jobs=jobs, on_bytes=counter.wrote)
     for database, steps in itertools.groupby(plan.steps, key=lambda step: step.database):
         with _locked(record.root, database):
@@ -104,6 +87,8 @@ def _do(step: Step, record: Record, disk: Disk, mover: Mover) -> None:
         journal.add("intended", step.number)
     if step.op == "backup":
         _back_up(step, record, disk)
+    elif step.op == "stamp" and record.plan.upgrade is not None:
+        stamp(step, record, record.plan.upgrade, disk)
     else:
         if step.new_mode is not None:
             _make_private(move, step.new_mode, disk)
@@ -134,29 +119,3 @@ def _locked(root: Path, database: str) -> Iterator[None]:
         return
     with sqlite.ExclusiveLock(path):
         yield
-
-
-class _Counter:
-    def __init__(self, record: Record, progress: OnProgress) -> None:
-        self._steps = record.plan.steps
-        self._total = sum(step.bytes for step in self._steps)
-        self._progress = progress
-        self._step: Step | None = None
-        self._before = 0
-        self._copied = 0
-
-    def at(self, step: Step) -> None:
-        if self._step is not None:
-            self._before += self._step.bytes
-        self._step, self._copied = step, 0
-        self._tell()
-
-    def wrote(self, size: int) -> None:
-        self._copied += size  # from several threads: a lost addition is a percent too few for an instant
-        self._tell()
-
-    def _tell(self) -> None:
-        step = self._step
-        if step is not None:
-            done = self._before + min(self._copied, step.bytes)
-            self._progress(Progress(step.number, len(self._steps), done, self._total, step.source))

@@ -12,7 +12,7 @@ from typing import Literal
 
 import yaml
 from packaging.version import InvalidVersion, Version
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import Refused
 from orchestrator.fs.failure import printable
@@ -25,6 +25,8 @@ MAX_BYTES = 256 * 1024
 _WILD = frozenset("*?[")
 _SHORTEST_NOTICE = datetime.timedelta(days=182)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FIXED = frozenset({names.LOCKS, names.LAYOUT, names.MIGRATIONS, names.QUARANTINE})
+"""What the engine itself stands on: no upgrade moves it."""
 _NEVER_TARGETS = frozenset({*names.STATE_FILES, names.LOCKS, names.LAYOUT, names.IGNORE, names.MIGRATIONS})
 
 
@@ -144,9 +146,7 @@ class Entry(_Data):
     @field_validator("target")
     @classmethod
     def _target_is_inside(cls, target: str | None) -> str | None:
-        if target is not None and _inside(target).split("/")[0] in _NEVER_TARGETS:
-            raise ValueError(f"{target!r} is kept for our own state")
-        return target
+        return target if target is None else _inside(target)
 
     @model_validator(mode="after")
     def _is_sound(self) -> Entry:
@@ -178,15 +178,33 @@ class Entry(_Data):
         return self.sensitive or self.kind is Kind.SECRET
 
 
+class Upgrade(_Data):
+    """Which version of our own layout is the earlier one, and which it becomes: always the next."""
+
+    from_version: int = Field(alias="from", ge=0)
+    to_version: int = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _is_one_step(self) -> Upgrade:
+        if self.to_version != self.from_version + 1:
+            raise ValueError("goes from one version to the next one")
+        return self
+
+
 class Layout(_Data):
-    """An earlier layout, as one YAML file describes it."""
+    """An earlier layout, as one YAML file describes it.
+
+    With `upgrades` it is an earlier version of our own: recognised by the version in our `layout.json`, not
+    by marks, and moved within `.orchestrator/` as a whole. Only the package says so.
+    """
 
     schema_version: Literal[1]
     name: str
     title: str
     deprecated_since: Until
     read_until: Until
-    recognise: Recognition
+    recognise: Recognition | None = None
+    upgrades: Upgrade | None = None
     entries: tuple[Entry, ...]
 
     @field_validator("name")
@@ -195,6 +213,22 @@ class Layout(_Data):
         if not name.isascii() or not name.replace("-", "a").isalnum() or name != name.lower():
             raise ValueError("use lower case letters, digits and -")
         return name
+
+    @model_validator(mode="after")
+    def _is_known_by_one_thing(self) -> Layout:
+        if (self.recognise is None) == (self.upgrades is None):
+            raise ValueError("needs either recognise or upgrades")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_our_own_alone(self) -> Layout:
+        never = _NEVER_TARGETS if self.upgrades is None else _FIXED
+        for entry in self.entries:
+            if entry.target is not None and entry.target.split("/")[0] in never:
+                raise ValueError(f"{entry.target!r} is kept for our own state")
+            if self.upgrades is not None and not _moves_within(entry):
+                raise ValueError(f"{entry.source}: an upgrade moves or merges within {names.DIRECTORY}/")
+        return self
 
     @model_validator(mode="after")
     def _gives_notice(self) -> Layout:
@@ -206,17 +240,19 @@ class Layout(_Data):
         return self
 
 
-def load_catalogue(*, directories: Iterable[Path] = (), files: Iterable[Path] = ()) -> tuple[Layout, ...]:
-    """Returns the layouts of the package, then the user's own from `directories` (`*.yaml`) and `files`.
+def current_version(catalogue: Iterable[Layout]) -> int:
+    """Returns the version of our own layout to which a catalogue brings every earlier one."""
+    reached = (one.upgrades.to_version for one in catalogue if one.upgrades is not None)
+    return max(names.LAYOUT_VERSION, *reached, 0)
+
+
+def load_catalogue(*, supplied: Iterable[Layout] = (), files: Iterable[Path] = ()) -> tuple[Layout, ...]:
+    """Returns the layouts of the package, then those that the repository supplied and those in `files`.
 
     Raises:
         Refused: `layout-invalid`, naming every problem of the file; `layout-unreadable`.
     """
-    layouts = list(_own())
-    for directory in directories:
-        if directory.is_dir() and not directory.is_symlink():
-            layouts += [read_layout(path) for path in sorted(directory.glob("*.yaml"))]
-    layouts += [read_layout(path) for path in files]
+    layouts = [*_own(), *supplied, *(read_layout(path) for path in files)]
     seen: set[str] = set()
     for layout in layouts:
         if layout.name in seen:
@@ -227,6 +263,15 @@ def load_catalogue(*, directories: Iterable[Path] = (), files: Iterable[Path] = 
 
 def read_layout(path: Path) -> Layout:
     """Returns the layout that one file describes; raises what `load_catalogue` raises."""
+    return parse_layout(layout_bytes(path), printable(path))
+
+
+def layout_bytes(path: Path) -> bytes:
+    """Returns what a layout's file holds; never through a link, and it waits for nobody.
+
+    Raises:
+        Refused: `layout-unreadable`, or `layout-invalid` for one that is too large.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
@@ -239,30 +284,40 @@ def read_layout(path: Path) -> Layout:
         ) from error
     if len(text) > MAX_BYTES:
         raise _invalid(printable(path), "it is larger than 256 KiB")
-    return parse_layout(text, printable(path))
+    return text
 
 
-def parse_layout(text: bytes, where: str) -> Layout:
-    """Returns the layout that YAML text describes.
+def parse_layout(text: bytes, where: str, *, packaged: bool = False) -> Layout:
+    """Returns the layout that YAML text describes; only a `packaged` one may upgrade our own.
 
     Raises:
         Refused: `layout-invalid`.
     """
     try:
-        document = yaml.load(text, Loader=_LOADER)
-        return Layout.model_validate(document)
+        layout = Layout.model_validate(yaml.load(text, Loader=_LOADER))
     except yaml.YAMLError as error:
         raise _invalid(where, " ".join(str(error).split())) from error
     except RecursionError as error:
         raise _invalid(where, "it is nested too deeply") from error
     except ValidationError as error:
         raise _invalid(where, "; ".join(_worded(error))) from error
+    if layout.upgrades is not None and not packaged:
+        raise _invalid(where, "upgrades: only layouts of the package say this")
+    return layout
 
 
 @cache
 def _own() -> tuple[Layout, ...]:
     directory = Path(__file__).parent / "layouts"
-    return tuple(parse_layout(path.read_bytes(), path.name) for path in sorted(directory.glob("*.yaml")))
+    return tuple(
+        parse_layout(path.read_bytes(), path.name, packaged=True) for path in sorted(directory.glob("*.yaml"))
+    )
+
+
+def _moves_within(entry: Entry) -> bool:
+    top, _, below = entry.source.partition("/")
+    inside = top == names.DIRECTORY and below.split("/")[0] not in _FIXED
+    return inside and entry.action in (How.MOVE, How.MERGE)
 
 
 def _inside(path: str) -> str:

@@ -15,11 +15,10 @@ NAMES = {
         "config/orchestrator-config.local.yaml",
         "config/orchestrator-config.yaml",
         "data/orchestrator.db",
-        "data/orchestrator.log",
     ),
     "c": (
         ".task-manager",
-        "data/id_mapping.json",
+        ".task-manager-backup",
     ),
     "plain": (
         ".orch_secrets",

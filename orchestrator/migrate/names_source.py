@@ -37,7 +37,7 @@ def source() -> str:
     """Returns the module's text, the same for the same catalogue."""
     lines = ""
     for layout in load_catalogue():
-        if all(entry.action is How.REPORT for entry in layout.entries):
+        if layout.recognise is None or all(entry.action is How.REPORT for entry in layout.entries):
             continue
         found = sorted(
             {name for mark in (*layout.recognise.any, *layout.recognise.all) if (name := _cheap(mark))}

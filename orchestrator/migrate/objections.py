@@ -30,6 +30,12 @@ def place_troubles(survey: Survey) -> Iterator[Trouble]:
             message=f"{directory} is a link or a file, not a directory.",
             hint="Move it away, then: orchestrator migrate",
         )
+    if survey.place == "older" and survey.upgrade is None:
+        yield Trouble(
+            code="layout-older",
+            message=f"{directory} was made by a version so old that this one cannot bring it up to date.",
+            hint="Install a version in between, and call its: orchestrator migrate",
+        )
     if survey.place == "newer":
         yield Trouble(
             code="layout-newer",
@@ -51,13 +57,31 @@ def place_troubles(survey: Survey) -> Iterator[Trouble]:
         )
 
 
+def upgrade_troubles(survey: Survey, options: Options) -> Iterator[Trouble]:
+    """Yields what would make an upgrade of our own layout a half one."""
+    if survey.upgrade is not None and options.only:
+        yield Trouble(
+            code="upgrade-in-part",
+            message=f"{names.DIRECTORY} itself is brought up to date, which cannot be done in part.",
+            hint="Leave --only out: orchestrator migrate",
+        )
+    for one in survey.found if survey.upgrade is not None else ():
+        if one.private_key:
+            yield Trouble(
+                code="upgrade-in-part",
+                message=f"{printable(one.source)} is a private key, which has no place in it.",
+                hint="Move it out of the repository, then: orchestrator migrate",
+            )
+
+
 def found_troubles(one: Found, survey: Survey, options: Options) -> Iterator[Trouble]:
     """Yields why one found thing cannot be moved."""
     shown = printable(one.source)
     if one.file_kind == "link":
         yield Trouble(
             code="link-outside",
-            message=f"{shown} is a link to {printable(one.link)}, outside of this checkout.",
+            message=f"{shown} is a link to {printable(one.link)}"
+            + ("." if one.link_inside else ", outside of this checkout."),
             hint="Put the real thing in its place or remove the link, then: orchestrator migrate",
         )
     if is_tracked(one.source, survey):

@@ -19,16 +19,17 @@ from orchestrator.migrate.actions import (
     quarantined,
     record_directory,
 )
-from orchestrator.migrate.catalogue import How, Kind
+from orchestrator.migrate.catalogue import How, Kind, Upgrade
 from orchestrator.migrate.objections import (
     collisions,
     found_troubles,
     is_tracked,
     joined,
     place_troubles,
+    upgrade_troubles,
     warnings,
 )
-from orchestrator.migrate.survey import Found, Part, Survey
+from orchestrator.migrate.survey import Found, OwnMark, Part, Survey
 from orchestrator.paths import names
 
 __all__ = ["original", "plan"]
@@ -63,8 +64,11 @@ def plan(survey: Survey, options: Options | None = None) -> Plan:
             troubles += found_troubles(one, survey, chosen)
             if actions[-1].action != "conflict":
                 steps += [_step(move, one, survey, len(steps) + at) for at, move in enumerate(moves)]
+    if survey.upgrade is not None and survey.mark is not None:
+        actions.append(_stamp_action(survey, survey.mark, survey.upgrade))
+        steps.append(_stamp_step(survey.mark, name, len(steps)))
     conflicts = tuple(action for action in actions if action.action == "conflict")
-    troubles += collisions(steps)
+    troubles += (*collisions(steps), *upgrade_troubles(survey, chosen))
     crossing = [step for step in steps if step.crosses and step.op == "move"]
     return Plan(
         id=name,
@@ -82,6 +86,7 @@ def plan(survey: Survey, options: Options | None = None) -> Plan:
         bytes_needed=sum(step.bytes for step in crossing),
         inodes_needed=sum(step.files for step in crossing),
         same_filesystem=not crossing,
+        upgrade=survey.upgrade,
     )
 
 
@@ -107,6 +112,8 @@ def _stays(one: Found, survey: Survey, options: Options) -> str:
         return one.entry.reason or "not ours to move"
     if options.only and one.entry.kind not in options.only:
         return "not chosen by --only"
+    if survey.upgrade is not None:
+        return ""  # all of it goes, or nothing
     if one.file_kind == "link" and one.link_inside:
         return f"a link to {printable(one.link)}, which stays where it is"
     if one.entry.kind is Kind.CONFIG and is_tracked(one.source, survey) and not options.tracked:
@@ -184,11 +191,44 @@ def _step(move: _Move, one: Found, survey: Survey, number: int) -> Step:
         mode=move.mode,
         new_mode=move.new_mode,
         replaced_mode=move.replaced_mode,
-        shape=move.shape,
+        shape=move.shape if survey.upgrade is None else "",
         database=one.database if move.op == "move" else "",
         crosses=crosses,
         files=move.tree_files,
         bytes=move.tree_bytes,
+    )
+
+
+def _stamp_step(mark: OwnMark, name: str, number: int) -> Step:
+    source = f"{names.DIRECTORY}/{names.LAYOUT}"
+    return Step(
+        number=number,
+        op="stamp",
+        source=source,
+        target=original(name, source),
+        is_directory=False,
+        mode=mark.mode,
+        files=1,
+        bytes=mark.bytes,
+    )
+
+
+def _stamp_action(survey: Survey, mark: OwnMark, upgrade: Upgrade) -> Action:
+    source = f"{names.DIRECTORY}/{names.LAYOUT}"
+    more = f"; version {survey.current} follows" if upgrade.to_version < survey.current else ""
+    return Action(
+        source=source,
+        target=source,
+        action="move",
+        kind=Kind.STATE,
+        layout=next(layout.name for layout in survey.layouts),
+        how=How.MOVE,
+        files=1,
+        bytes=mark.bytes,
+        mode=f"{mark.mode:04o}",
+        tracked=is_tracked(source, survey),
+        sensitive=False,
+        reason=f"version {upgrade.from_version} becomes {upgrade.to_version}{more}",
     )
 
 
@@ -214,6 +254,7 @@ def _action(
         how=one.entry.action,
         files=one.tree.files,
         bytes=one.tree.bytes,
+        allocated_bytes=one.tree.allocated_bytes,
         mode=f"{one.mode:04o}",
         tracked=is_tracked(one.source, survey),
         sensitive=one.entry.is_sensitive or one.private_key,

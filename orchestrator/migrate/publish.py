@@ -15,18 +15,9 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.migrate.actions import Plan
 from orchestrator.migrate.compare import digest
-from orchestrator.migrate.record import (
-    JOURNAL,
-    LAYOUT_STAGE,
-    MADE,
-    PLAN,
-    Made,
-    Record,
-    first_line,
-    made_file,
-    read_record,
-)
+from orchestrator.migrate.record import LAYOUT_STAGE, MADE, Made, Record, first_line, made_file, read_record
 from orchestrator.migrate.sniff import listed
+from orchestrator.migrate.standing import JOURNAL, PLAN
 from orchestrator.paths import names
 
 MakeLayout = Callable[[Path], None]
@@ -63,7 +54,7 @@ def publish(plan: Plan, root: Path, disk: Disk, make_layout: MakeLayout | None) 
     stage = (root if absent else inside) / temporary(plan.id)
     disk.make_dir(stage)
     ours = stage / names.DIRECTORY
-    if make_layout is not None and plan.place != "ours":
+    if make_layout is not None and plan.place not in ("ours", "older"):
         make_layout(stage)
     elif absent:
         disk.make_dir(ours)
@@ -95,10 +86,16 @@ def adopt(record: Record, disk: Disk) -> None:
 
 
 def take_back_layout(record: Record, disk: Disk) -> None:
-    """Takes away again what `adopt` put in place and nobody changed since; repeatable."""
+    """Takes away again what `adopt` put in place and nobody changed since; repeatable.
+
+    All of it stays beside a database of ours: without our layout nobody could tell whose that is.
+    """
     stage = record.directory / LAYOUT_STAGE
     inside = record.root / names.DIRECTORY
     if not _is_real_directory(stage):
+        return
+    state = f"{names.DIRECTORY}/{names.STATE}"
+    if os.path.lexists(inside / names.STATE) and state not in {step.source for step in record.plan.steps}:
         return
     for one in reversed(record.made):
         if not os.path.lexists(stage / one.name) and is_untouched(inside / one.name, one):

@@ -21,10 +21,9 @@ from orchestrator.fs.failure import printable
 from orchestrator.migrate.actions import Plan, record_directory
 from orchestrator.migrate.naming import Name
 from orchestrator.migrate.sniff import listed, read_head
+from orchestrator.migrate.standing import JOURNAL, PLAN
 from orchestrator.paths import names
 
-PLAN = "plan.json"
-JOURNAL = "journal.jsonl"
 MADE = "made.json"
 REPORT = "report.json"
 LAYOUT_STAGE = "layout"
@@ -57,7 +56,7 @@ class State(StrEnum):
     FINALIZED = "finalized"
 
 
-_STATES: dict[str, State] = {
+STATES: dict[str, State] = {
     "begun": State.APPLYING,
     "completed": State.COMPLETED,
     "rollback-begun": State.ROLLING_BACK,
@@ -65,6 +64,10 @@ _STATES: dict[str, State] = {
     "finalize-begun": State.FINALIZING,
     "finalized": State.FINALIZED,
 }
+"""The events of a journal after which a migration is in another state."""
+
+OPEN = (State.APPLYING, State.ROLLING_BACK, State.FINALIZING)
+"""The states of a migration that was interrupted, unless a process is just at work on it."""
 
 
 class Line(BaseModel):
@@ -132,7 +135,7 @@ class Journal:
     @property
     def state(self) -> State:
         """Returns how far the migration is."""
-        return [_STATES[line.event] for line in self.lines if line.event in _STATES][-1]
+        return [STATES[line.event] for line in self.lines if line.event in STATES][-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,22 +13,25 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.migrate.actions import Step, quarantined
-from orchestrator.migrate.apply import (
-    OnProgress,
-    Progress,
-    clear_temporary,
-    forward_move,
-    index_move,
-    silent,
-)
+from orchestrator.migrate.apply import clear_temporary, forward_move, index_move
 from orchestrator.migrate.compare import is_empty_directory, same_tree
 from orchestrator.migrate.mover import Move, Mover
+from orchestrator.migrate.progress import Counter, OnProgress, silent
 from orchestrator.migrate.publish import is_untouched, take_back_layout, temporary
 from orchestrator.migrate.record import LAYOUT_STAGE, Record, State
 from orchestrator.migrate.scan import scan
+from orchestrator.migrate.upgrade import unstamp
 from orchestrator.paths import names
 
 Verdict = Literal["put-back", "nothing", "changed", "occupied", "lost", "remove-copy"]
+
+Expendable = Callable[[], Collection[str]]
+"""Returns the names in `.orchestrator/` of what may go with it: nothing is in them that is not elsewhere."""
+
+
+def nothing_expendable() -> Collection[str]:
+    """Returns no names."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,10 @@ class Return:
     reason: str = ""
 
 
-def plan_rollback(record: Record) -> tuple[Return, ...]:
+def plan_rollback(record: Record, expendable: Expendable = nothing_expendable) -> tuple[Return, ...]:
     """Returns what taking a migration back means, last step first; changes nothing.
+
+    What is `expendable` stands in nobody's way.
 
     Raises:
         Refused: `migration-finalized`, what it would need was dropped.
@@ -55,7 +60,7 @@ def plan_rollback(record: Record) -> tuple[Return, ...]:
     if record.state is State.ROLLED_BACK:
         return ()
     returns: list[Return] = []
-    freed: set[str] = set()
+    freed = {f"{names.DIRECTORY}/{name}" for name in _expended(record, expendable)}
     for step in reversed(record.plan.steps):
         if record.journal.said("intended", step.number) and not record.journal.said("undone", step.number):
             returns.append(_look(step, record, freed))
@@ -64,29 +69,57 @@ def plan_rollback(record: Record) -> tuple[Return, ...]:
 
 
 def rollback(
-    record: Record, disk: Disk, *, force: bool = False, jobs: int = 1, progress: OnProgress = silent
+    record: Record,
+    disk: Disk,
+    *,
+    force: bool = False,
+    jobs: int = 1,
+    progress: OnProgress = silent,
+    expendable: Expendable = nothing_expendable,
 ) -> tuple[str, ...]:
     """Puts back what the migration moved, takes away what it made; returns what could not go back.
 
     With `force`, what was changed since is kept in quarantine instead of being put back, and what stands in
-    the way goes there too.
+    the way goes there too. A database that `expendable` names goes with the layout that the migration made;
+    any other keeps that layout, which says whose it is.
 
     Raises:
         Refused: as `plan_rollback`.
         MigrationConflict: `changed-since`, without `force`; nothing was touched.
         Failed, DiskFailed: after any of them: call again to go on.
     """
-    returns = plan_rollback(record)
+    returns = plan_rollback(record, expendable)
     if record.state is not State.ROLLED_BACK:
         if not force:
             _insist(returns)
         clear_temporary(record, disk)
         if record.state is not State.ROLLING_BACK:
             record.journal.add("rollback-begun")
-        _take_back(record, returns, disk, force=force, mover=Mover(disk, jobs=jobs), progress=progress)
+        for name in _expended(record, expendable):
+            _set_aside(name, record, disk)
+        counter = Counter((one.step for one in returns), progress)
+        mover = Mover(disk, jobs=jobs, on_bytes=counter.wrote)
+        _take_back(record, returns, disk, force=force, mover=mover, counter=counter)
+        take_back_layout(record, disk)
+        _remove_directories(record, disk)
         record.journal.add("rolled-back")
-    _tidy(record, disk)
+    _tidy(record, disk, expendable)
     return tuple(line.detail for line in record.journal.lines if line.event == "kept")
+
+
+def _expended(record: Record, expendable: Expendable) -> Collection[str]:
+    """Returns what goes before anything comes back: what came into a directory that was there before.
+
+    Afterwards the old files of the same names may be in their place again.
+    """
+    begun = any(line.event == "undo-intended" for line in record.journal.lines)
+    return () if begun or not (record.directory / LAYOUT_STAGE).is_dir() else expendable()
+
+
+def _set_aside(name: str, record: Record, disk: Disk) -> None:
+    place = record.root / names.DIRECTORY / name
+    if os.path.lexists(place):
+        disk.rename(place, record.directory / LAYOUT_STAGE / name)
 
 
 def _take_back(
@@ -96,18 +129,13 @@ def _take_back(
     *,
     force: bool,
     mover: Mover,
-    progress: OnProgress,
+    counter: Counter,
 ) -> None:
     if record.plan.index:
         index_move(record).backward(disk)
-    total = sum(one.step.bytes for one in returns)
-    done = 0
-    for number, one in enumerate(returns):
-        progress(Progress(number, len(returns), done, total, one.step.source))
+    for one in returns:
+        counter.at(one.step)
         _undo(one, record, disk, mover, force=force)
-        done += one.step.bytes
-    take_back_layout(record, disk)
-    _remove_directories(record, disk)
 
 
 def _insist(returns: tuple[Return, ...]) -> None:
@@ -127,6 +155,8 @@ def _look(step: Step, record: Record, freed: Collection[str] = (), *, scanning: 
     old, new = move.source, move.target
     if step.op == "backup":
         return Return(step, "remove-copy" if os.path.lexists(new) else "nothing")
+    if step.op == "stamp":
+        return Return(step, "put-back")
     here, there = os.path.lexists(old) and step.source not in freed, os.path.lexists(new)
     backward = _backward(step, record)
     if any(os.path.lexists(mark) for way in (move, backward) for mark in (way.gone, way.removing)):
@@ -180,6 +210,8 @@ def _undo(planned: Return, record: Record, disk: Disk, mover: Mover, *, force: b
         disk.remove(move.target)
         if os.path.isdir(os.path.dirname(move.target)):
             disk.sweep_temp(os.path.dirname(move.target))
+    elif step.op == "stamp" and record.plan.upgrade is not None:
+        unstamp(step, record, record.plan.upgrade, disk)
     else:
         mover.settle(move)
         _return(step, move, back, disk, mover)
@@ -236,11 +268,11 @@ def _remove_directories(record: Record, disk: Disk) -> None:
             disk.remove_empty(path)
 
 
-def _tidy(record: Record, disk: Disk) -> None:
+def _tidy(record: Record, disk: Disk, expendable: Expendable) -> None:
     """Removes `.orchestrator/` where the migration made it and nothing but its own is in it."""
     inside = record.root / names.DIRECTORY
     if record.plan.place == "absent":
-        if _only_ours(record, inside):
+        if _only_ours(record, inside, expendable()):
             gone = record.root / f"{temporary(record.plan.id)}-gone"
             disk.rename(inside, gone)
             disk.remove_tree(gone)
@@ -250,11 +282,11 @@ def _tidy(record: Record, disk: Disk) -> None:
         disk.remove_tree(stage)
 
 
-def _only_ours(record: Record, inside: Path) -> bool:
+def _only_ours(record: Record, inside: Path, expendable: Collection[str]) -> bool:
     made = {one.name: one for one in record.made}
     for name in os.listdir(inside):
         path = inside / name
-        if name == names.LOCKS or name.startswith(TEMP_PREFIX):
+        if name == names.LOCKS or name in expendable or name.startswith(TEMP_PREFIX):
             continue
         if name == names.MIGRATIONS:
             if os.listdir(path) != [record.plan.id] or os.path.lexists(record.originals):

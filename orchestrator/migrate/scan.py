@@ -67,6 +67,20 @@ def scan(path: str, *, mode: int | None = None) -> Tree:
     return tree
 
 
+def read_link(path: str) -> str:
+    """Returns what a symbolic link says, also where its path is longer than the system takes in one piece."""
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+    descriptor = _reach(os.path.dirname(path))
+    try:
+        return os.readlink(os.path.basename(path), dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _walk(tree: Tree, root: str, exact: hashlib.blake2b, copied: hashlib.blake2b) -> None:
     skip = len(root) + 1
     stack = [root]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from orchestrator.migrate import sqlite
-from orchestrator.migrate.catalogue import HOME, Mark, Recognition
+from orchestrator.migrate.catalogue import HOME, Layout, Mark
 from orchestrator.paths import names
 
 _HEAD_BYTES = 64 * 1024
@@ -61,8 +61,13 @@ class Places:
         return self._listed[directory]
 
 
-def recognised(recognition: Recognition, places: Places) -> bool:
-    """Returns whether a layout is there."""
+def recognised(layout: Layout, places: Places) -> bool:
+    """Returns whether a layout is there: by its marks, or by the version in our own `layout.json`."""
+    recognition = layout.recognise
+    if recognition is None:
+        directory = os.path.join(places.root, names.DIRECTORY)
+        version = None if os.path.islink(directory) else layout_version(directory)
+        return layout.upgrades is not None and version == layout.upgrades.from_version
     some = not recognition.any or any(_found(mark, places) for mark in recognition.any)
     return some and all(_found(mark, places) for mark in recognition.all)
 
@@ -88,7 +93,7 @@ def is_ours(directory: str) -> bool:
 
 def layout_version(directory: str) -> int | None:
     """Returns the version in a `layout.json` of this tool; None where there is none."""
-    document = _json(os.path.join(directory, names.LAYOUT))
+    document = read_object(os.path.join(directory, names.LAYOUT))
     if document is None or document.get("tool") != "orchestrator":
         return None
     version = document.get("layout_version")
@@ -116,6 +121,18 @@ def read_head(path: str, limit_bytes: int = _HEAD_BYTES) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+def read_object(path: str) -> dict[str, object] | None:
+    """Returns the JSON object that a file, or the first line of a `.jsonl` file, holds; else None."""
+    text = read_head(path, _JSON_BYTES)
+    if path.endswith(".jsonl"):
+        text = text.split(b"\n", 1)[0]
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def listed(directory: str) -> list[str]:
@@ -150,23 +167,12 @@ def _content_fits(mark: Mark, path: str) -> bool:
 
 
 def _keys_fit(mark: Mark, path: str) -> bool:
-    document = _json(path)
+    document = read_object(path)
     if document is None:
         return False
     keys = document.keys()
     some = not mark.json_any or any(key in keys for key in mark.json_any)
     return some and all(key in keys for key in mark.json_keys) and not any(key in keys for key in mark.lacks)
-
-
-def _json(path: str) -> dict[str, object] | None:
-    text = read_head(path, _JSON_BYTES)
-    if path.endswith(".jsonl"):
-        text = text.split(b"\n", 1)[0]
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _kind(path: str) -> str:

@@ -12,16 +12,16 @@ from typing import Literal
 
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.migrate import sqlite
-from orchestrator.migrate.catalogue import Entry, How, Kind, Layout
+from orchestrator.migrate.catalogue import Entry, How, Kind, Layout, Upgrade, current_version
 from orchestrator.migrate.compare import Pair, pairs
 from orchestrator.migrate.mounts import mount_points
-from orchestrator.migrate.scan import Tree, scan
+from orchestrator.migrate.scan import Tree, read_link, scan
 from orchestrator.migrate.sniff import Places, fits, holds_private_key, layout_version, listed, recognised
 from orchestrator.migrate.tracked import GitFacts, ask_git
 from orchestrator.paths import names
 
 FileKind = Literal["file", "directory", "link", "special"]
-Place = Literal["absent", "empty", "ours", "clone", "newer", "foreign", "unsafe"]
+Place = Literal["absent", "empty", "ours", "clone", "older", "newer", "foreign", "unsafe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,22 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnMark:
+    """Our own `layout.json`: its version, its mode and its size."""
+
+    version: int
+    mode: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """Everything a plan is made from; making it changed nothing.
 
     `taken` are the ids in `migrations/`; `place` says what stands at `.orchestrator`; `unknown` the names in
     it that nobody knows; `device` is that on which `.orchestrator/` lies or would; `mounts` are mount points
-    below the root, relative to it; `pointing` are links beside the found things that point into them.
+    below the root, relative to it; `pointing` are links beside the found things that point into them. `mark`
+    is our own `layout.json`, `upgrade` what its version becomes next, and `current` the version at the end.
     """
 
     root: Path
@@ -80,6 +90,9 @@ class Survey:
     device: int
     mounts: frozenset[str]
     missing: frozenset[str]
+    current: int
+    mark: OwnMark | None = None
+    upgrade: Upgrade | None = None
     pointing: tuple[str, ...] = ()
     digest: str = ""
     shape: str = ""
@@ -92,12 +105,19 @@ def survey(root: Path, catalogue: Sequence[Layout], home: Path | None = None) ->
         Refused: git does not trust the repository, or it is broken.
     """
     places = Places(os.fspath(root), None if home is None else os.fspath(home))
-    present = tuple(layout for layout in catalogue if recognised(layout.recognise, places))
-    found = tuple(_all_found(present, places))
+    directory, current = os.path.join(places.root, names.DIRECTORY), current_version(catalogue)
+    mark = _own_mark(directory)
+    is_older = mark is not None and mark.version < current
+    present = tuple(
+        layout
+        for layout in catalogue
+        if (layout.upgrades is not None) == is_older and recognised(layout, places)
+    )
+    upgrade = next((layout.upgrades for layout in present if is_older), None)
+    found = tuple(_led_astray(list(_all_found(present, places)), places))
     inside = [one.source for one in found if not one.entry.at_home]
-    directory = os.path.join(places.root, names.DIRECTORY)
     moving = [one for one in found if one.entry.action is not How.REPORT]
-    kind, unknown = _place(directory, frozenset(inside))
+    kind, unknown = _place(directory, frozenset(inside), mark, current)
     return Survey(
         root=root,
         layouts=present,
@@ -111,9 +131,12 @@ def survey(root: Path, catalogue: Sequence[Layout], home: Path | None = None) ->
         if moving
         else frozenset(),
         missing=_missing(places.root, moving),
+        current=current,
+        mark=mark,
+        upgrade=upgrade,
         pointing=tuple(_pointing(places, [one.source for one in moving])),
-        digest=_digest(found, "fingerprint"),
-        shape=_digest(found, "shape"),
+        digest=_digest(found, "fingerprint", upgrade),
+        shape=_digest(found, "shape", upgrade),
     )
 
 
@@ -208,14 +231,25 @@ def _part(pair: Pair, path: str, new: str) -> Part:
     )
 
 
-def _place(directory: str, found: frozenset[str]) -> tuple[Place, tuple[str, ...]]:
+def _own_mark(directory: str) -> OwnMark | None:
+    version = None if os.path.islink(directory) else layout_version(directory)
+    if version is None:
+        return None
+    facts = os.lstat(os.path.join(directory, names.LAYOUT))
+    return OwnMark(version, stat.S_IMODE(facts.st_mode), facts.st_size)
+
+
+def _place(
+    directory: str, found: frozenset[str], mark: OwnMark | None, current: int
+) -> tuple[Place, tuple[str, ...]]:
     if not os.path.lexists(directory):
         return "absent", ()
     if os.path.islink(directory) or not os.path.isdir(directory):
         return "unsafe", ()
-    version = layout_version(directory)
-    if version is not None:
-        return ("newer" if version > 1 else "ours"), ()
+    if mark is not None and mark.version != current:
+        return ("newer" if mark.version > current else "older"), ()
+    if mark is not None:
+        return "ours", ()
     entries = [name for name in listed(directory) if not name.startswith(TEMP_PREFIX)]
     below = {source.split("/")[1] for source in found if source.startswith(f"{names.DIRECTORY}/")}
     unknown = tuple(name for name in entries if name not in names.KNOWN | below)
@@ -248,12 +282,30 @@ def _dangling(path: str, tree: Tree) -> Iterator[str]:
     top = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
     for name in tree.links:
         link = os.path.join(path, name) if name else path
-        text = os.readlink(link)
+        text = read_link(link)
         end = os.path.normpath(os.path.join(os.path.dirname(os.path.join(top, name)), text))
-        if (not os.path.isabs(text) and end != top and not end.startswith(top + "/")) or (
-            os.path.isabs(text) and (text == top or text.startswith(top + "/"))
-        ):
+        if not os.path.isabs(text) and end != top and not end.startswith(top + "/"):
             yield os.path.join(os.path.basename(path), name) if name else os.path.basename(path)
+
+
+def _led_astray(found: Sequence[Found], places: Places) -> Iterator[Found]:
+    """Yields what was found, with the absolute links in it that lead to anything that moves."""
+    moving = [one for one in found if one.entry.action is not How.REPORT]
+    roots = {places.root, os.path.realpath(places.root)}
+    tops = [os.path.join(root, one.source) for root in roots for one in moving]
+    for one in found:
+        path, name = os.path.join(places.root, one.source), os.path.basename(one.source)
+        astray = tuple(
+            os.path.join(name, link) if link else name
+            for link in one.tree.links
+            if _leads_into(read_link(os.path.join(path, link) if link else path), tops)
+        )
+        yield replace(one, dangling=one.dangling + astray) if astray else one
+
+
+def _leads_into(text: str, tops: Sequence[str]) -> bool:
+    end = os.path.normpath(text)
+    return os.path.isabs(text) and any(end == top or end.startswith(f"{top}/") for top in tops)
 
 
 def _pointing(places: Places, sources: Sequence[str]) -> Iterator[str]:
@@ -274,8 +326,10 @@ def _is_inside(path: str, root: str) -> bool:
     return end.startswith(os.path.realpath(root).rstrip("/") + "/")
 
 
-def _digest(found: Sequence[Found], what: Literal["fingerprint", "shape"]) -> str:
+def _digest(found: Sequence[Found], what: Literal["fingerprint", "shape"], upgrade: Upgrade | None) -> str:
     whole = hashlib.blake2b(digest_size=16)
+    if upgrade is not None:
+        whole.update(f"from {upgrade.from_version} to {upgrade.to_version}\n".encode())
     for one in sorted(found, key=lambda one: one.source):
         state = one.tree.fingerprint if what == "fingerprint" else one.tree.shape
         line = f"{one.layout}\0{one.source}\0{one.entry.action}\0{one.entry.target}\0{state}\0{one.mode}"

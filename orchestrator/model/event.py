@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     RUN_WAITING = "run.waiting"
     RUN_CANCEL_REQUESTED = "run.cancel_requested"
     RUN_RECOVERED = "run.recovered"
+    RUN_ARCHIVED = "run.archived"
     RUN_IMPORTED = "run.imported"
     RUN_STATUS = "run.status"
     RUN_FINISHED = "run.finished"

@@ -3,6 +3,8 @@
 DIRECTORY = ".orchestrator"
 IGNORE = ".gitignore"
 LAYOUT = "layout.json"
+LAYOUT_VERSION = 1
+"""The version of these names, which `layout.json` carries; the next needs an upgrade in `migrate/layouts`."""
 PLACE = "place.json"
 CLONE = "clone.json"
 CONFIG = "workflow.yaml"
@@ -28,6 +30,9 @@ TMP = "tmp"
 IDENTITY = "identity.json"
 HEARTBEAT = "heartbeat"
 DISK_USE = "disk-use"
+
+TEMP_PREFIX = ".tmp-orchestrator-"
+"""What the name of every file begins with that is about to become another."""
 
 COMMITTABLE = frozenset({IGNORE, LAYOUT, CONFIG, PROMPTS, LAYOUTS, SECRETS})
 """What a clone may hold of `.orchestrator/`: a directory with these alone is ours, not yet initialised."""
@@ -62,6 +67,8 @@ RESULT_REFS = "refs/orchestrator/results/"
 BASE_REFS = "refs/orchestrator/bases/"
 ARCHIVE_REFS = "refs/orchestrator/archive/"
 """One ref a month (`yyyy-mm`), under which pruned runs stay reachable."""
+DISCARDED_REFS = "refs/orchestrator/discarded/"
+"""Where the results of discarded runs stay reachable."""
 BRANCHES = "refs/heads/orchestrator/"
 SESSION_REFS = "refs/orchestrator/sessions/"
 FORK_REFS = "refs/orchestrator/forks/"

@@ -9,7 +9,6 @@ from typing import Literal
 
 from orchestrator.redaction.redactor import Redactor
 
-MARKER = "ORCHESTRATOR_EXECUTION"
 Cause = Literal["exited", "deadline", "idle", "cancelled", "not-started"]
 
 
@@ -41,7 +40,7 @@ class Command:
 
     argv: tuple[str, ...]
     cwd: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     stdin: bytes = b""
     timeout_s: float | None = None
     idle_timeout_s: float | None = None

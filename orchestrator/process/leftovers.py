@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.process import proctable
-from orchestrator.process.command import MARKER
+from orchestrator.process.marker import MARKER
 
 _SIGKILL = 9
 _END_S = 5.0

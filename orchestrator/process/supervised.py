@@ -15,8 +15,9 @@ from typing import Self, cast
 
 from orchestrator.errors import Failed, Refused
 from orchestrator.process import leftovers
-from orchestrator.process.command import MARKER, Cause, Command, Ended
+from orchestrator.process.command import Cause, Command, Ended
 from orchestrator.process.log import OutputLog
+from orchestrator.process.marker import MARKER
 from orchestrator.process.printed import Printed
 from orchestrator.process.request import Request
 

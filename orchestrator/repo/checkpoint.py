@@ -204,8 +204,12 @@ class Checkpoints:
         """Returns the checkpoints of a run, newest first; none for a run that has none."""
         if self.repository.read_ref(_ref(run_id)) is None:
             return ()
+        return self.list_from(run_id, _ref(run_id))
+
+    def list_from(self, run_id: RunId, tip: str) -> tuple[Checkpoint, ...]:
+        """Returns the checkpoints of a run that end in `tip`, newest first; for one that is archived."""
         items = self.repository.git.zsplit(
-            "log", "-z", "--first-parent", "--format=%H%n%ct%n%an%n%B", _ref(run_id), "--"
+            "log", "-z", "--first-parent", "--format=%H%n%ct%n%an%n%B", tip, "--"
         )
         found = []
         for item in items:

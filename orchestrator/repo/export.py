@@ -11,7 +11,9 @@ from orchestrator.errors import GitFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId
 from orchestrator.paths import names
-from orchestrator.repo.repository import OURS, Repository
+from orchestrator.repo.archive import read_all
+from orchestrator.repo.asking import OURS
+from orchestrator.repo.repository import Repository
 
 
 def export_bundle(repository: Repository, file: Path, *, scratch: Path) -> Mapping[str, ObjectId]:
@@ -81,7 +83,10 @@ def unmerged_runs(repository: Repository) -> tuple[str, ...]:
 
     What is kept as a fork of a run that went on elsewhere always counts.
     """
-    refs = repository.our_refs()
+    refs = dict(repository.our_refs())
+    for archived in read_all(repository):
+        for name, oid in archived.refs.items():
+            refs.setdefault(name, oid)
     prefixes = (names.RUN_REFS, names.RESULT_REFS, names.BRANCHES)
     runs = {name[len(prefix) :] for name in refs for prefix in prefixes if name.startswith(prefix)}
     forked = {name.split("/")[-2] for name in refs if name.startswith(names.FORK_REFS)}

@@ -14,31 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.discovery import Located, locate
-from orchestrator.errors import GitFailed, OrchestratorError, Refused
+from orchestrator.errors import Refused
 from orchestrator.fs.effects import announce
 from orchestrator.process.spawn import Captured, minimal_environment, run_captured
+from orchestrator.repo import asking
+from orchestrator.repo.asking import ALWAYS, NO_HOOKS, OLDEST, find_repository
 
-OLDEST = (2, 38)
+__all__ = ["OLDEST", "Git", "find_repository", "require_git", "split"]
+
 DEFAULT_TIMEOUT_S = 900.0
 
 Settings = tuple[tuple[str, str], ...]
 
-_KEPT = (
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_NOSYSTEM",
-    "GIT_CONFIG_SYSTEM",
-    "XDG_CONFIG_HOME",
-)
 _NETWORK = (
     *("SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT"),
-    *(
-        "GIT_ASKPASS",
-        "GIT_SSL_CAINFO",
-        "GIT_SSL_CAPATH",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-    ),
+    *("GIT_ASKPASS", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("CODESPACES", "GITHUB_TOKEN", "GH_TOKEN", "GH_HOST", "GH_CONFIG_DIR", "GITLAB_TOKEN"),
     *("VSCODE_GIT_ASKPASS_NODE", "VSCODE_GIT_ASKPASS_MAIN", "VSCODE_GIT_ASKPASS_EXTRA_ARGS"),
     *("VSCODE_GIT_IPC_HANDLE", "REMOTE_CONTAINERS_IPC", "REMOTE_CONTAINERS_SOCKETS"),
@@ -47,22 +37,6 @@ _NETWORK = (
 """What ssh, credential helpers and the askpass programs of editors and Codespaces need to answer git."""
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 
-_ALWAYS: Settings = (
-    ("core.fsmonitor", "false"),
-    ("core.untrackedCache", "false"),
-    ("core.pager", "cat"),
-    ("core.quotePath", "true"),
-    ("color.ui", "false"),
-    ("safe.bareRepository", "explicit"),
-    ("protocol.ext.allow", "never"),
-    ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
-    ("advice.addEmbeddedRepo", "false"),
-    ("advice.detachedHead", "false"),
-    ("log.showSignature", "false"),
-    ("submodule.recurse", "false"),
-)
-_NO_HOOKS: Settings = (("core.hooksPath", os.devnull),)
 _DURABLE: Settings = (("core.fsync", "committed,reference"), ("core.fsyncMethod", "fsync"))
 
 _RUNS = re.compile(
@@ -127,7 +101,7 @@ class Git:
             on_output=on_output,
         )
         if ok is not None and done.status not in ok:
-            raise _failure(words, done)
+            raise asking.failure(words[0], done)
         return done
 
     def text(self, *arguments: str, ok: Sequence[int] | None = (0,)) -> str:
@@ -162,7 +136,7 @@ class Git:
         return tuple(dict.fromkeys(key for key in self.local_keys() if _RUNS.fullmatch(key)))
 
     def _bare_run(self, *words: str) -> Captured:
-        environment = self._environment((*_ALWAYS, *_NO_HOOKS), network=False)
+        environment = self._environment((*ALWAYS, *NO_HOOKS), network=False)
         done = run_captured(
             [_executable(), *words],
             cwd=self.directory,
@@ -171,13 +145,13 @@ class Git:
             timeout_s=DEFAULT_TIMEOUT_S,
         )
         if done.status != 0:
-            raise _failure(list(words), done)
+            raise asking.failure(words[0], done)
         return done
 
     def _settings(self, words: list[str]) -> Settings:
-        chosen = _ALWAYS + self.settings
+        chosen = ALWAYS + self.settings
         if not self.hooks:
-            chosen += _NO_HOOKS
+            chosen += NO_HOOKS
         if not self.trusted:
             if not self._neutral:
                 self._neutral.append(_neutralised(self.runnable_keys()))
@@ -185,42 +159,13 @@ class Git:
         return chosen
 
     def _environment(self, settings: Settings, *, network: bool) -> dict[str, str]:
-        passed = _KEPT + (_NETWORK + _PROXIES if network else ())
-        extra = {
-            "LC_ALL": "C",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_CEILING_DIRECTORIES": str(self.directory.parent),
-            "GIT_CONFIG_COUNT": str(len(settings)),
-        }
-        for name, place in (
-            ("GIT_DIR", self.git_dir),
-            ("GIT_WORK_TREE", self.work_tree),
-            ("GIT_INDEX_FILE", self.index),
-        ):
-            if place is not None:
-                extra[name] = str(place)
-        for number, (key, value) in enumerate(settings):
-            extra[f"GIT_CONFIG_KEY_{number}"] = key
-            extra[f"GIT_CONFIG_VALUE_{number}"] = value
-        return minimal_environment(extra, passed=passed)
-
-
-def find_repository(start: str, environment: Mapping[str, str]) -> Located:
-    """Returns where the repository is; somebody else's counts when the user's `safe.directory` allows it.
-
-    Raises:
-        Refused: as `discovery.locate`.
-    """
-    return locate(start, dict(environment), accepts_owner=_accepts_owner)
-
-
-def _accepts_owner(checkout: str) -> bool:
-    try:
-        Git(Path(checkout), trusted=True).run("rev-parse", "--git-dir")
-    except OrchestratorError:
-        return False
-    return True
+        places = {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.work_tree, "GIT_INDEX_FILE": self.index}
+        return asking.environment(
+            str(self.directory),
+            settings,
+            passed=_NETWORK + _PROXIES if network else (),
+            extra={name: str(place) for name, place in places.items() if place is not None},
+        )
 
 
 def split(data: bytes) -> tuple[bytes, ...]:
@@ -253,17 +198,6 @@ def _neutralised(keys: Sequence[str]) -> Settings:
         else:
             chosen[key] = "false"
     return tuple(chosen.items())
-
-
-def _failure(words: list[str], done: Captured) -> Exception:
-    stderr = done.stderr.decode("utf-8", "replace")
-    if "dubious ownership" in stderr:
-        return Refused(
-            "Git does not trust this repository: it belongs to another user.",
-            code="unsafe-owner",
-            hint="Work in a clone of your own, or change its owner with: chown -R",
-        )
-    return GitFailed(command=words[0], status=done.status, stderr=stderr)
 
 
 def require_git() -> None:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from orchestrator.fs.disk import Disk
 from orchestrator.process.spawn import Captured
-from orchestrator.repo.repository import OURS, Repository
+from orchestrator.repo.asking import OURS
+from orchestrator.repo.repository import Repository
 
 NOTE = "orchestrator-deletes-refs"
 """The note in the git directory: it is there only while a ref is deleted, and after a kill."""

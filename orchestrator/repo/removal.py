@@ -6,6 +6,7 @@ an exported bundle), refuses otherwise, and returns the command that brings it b
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -16,18 +17,20 @@ from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.paths import names
 from orchestrator.repo import ref_locks
+from orchestrator.repo.asking import OURS
 from orchestrator.repo.export import holds, unmerged_runs
 from orchestrator.repo.journal import Discard, Journal
-from orchestrator.repo.repository import OURS, Repository
+from orchestrator.repo.repository import Repository
 from orchestrator.repo.results import branch_ref, checked_out_at, result_ref
 from orchestrator.repo.settle import is_ancestor
 
-DISCARDED_REFS = "refs/orchestrator/discarded/"
-"""Where the results of discarded runs stay reachable."""
+DISCARDED_REFS = names.DISCARDED_REFS
 
 
 GONE = "gone"
 """What a tree is called among our notes beside it while it is removed."""
+
+_BLOCK_BYTES = 1 << 20
 
 LAST = (names.LOCKS, names.LAYOUT, names.IGNORE)
 """What goes last of `.orchestrator/`, in this order: by it an unfinished removal is known."""
@@ -209,6 +212,142 @@ def remove_ref(repository: Repository, name: str, old: ObjectId) -> WayBack:
         )
     repository.sync_ref(name)
     return WayBack(name, f"git update-ref {name} {old}")
+
+
+def remove_archived_refs(repository: Repository, refs: Mapping[str, ObjectId]) -> None:
+    """Removes refs of pruned runs, all that the archive reaches; `orchestrator restore RUN` brings them back.
+
+    The caller holds the locks of the runs and of the repository. A kill leaves all of them, or some where a
+    killed git had left locks; a second call removes the rest.
+
+    Raises:
+        Failed: `not-kept`, the archive does not reach one of them; `ref-moved`. Nothing is lost.
+    """
+    wanted = "".join(f"{oid}\n" for oid in sorted(set(refs.values())))
+    if not wanted:
+        return
+    kept = "".join(f"^{oid}\n" for oid in repository.refs(names.ARCHIVE_REFS).values())
+    missing = repository.git.run("rev-list", "--max-count=1", "--stdin", input=(wanted + kept).encode())
+    if missing.stdout:
+        raise Failed(
+            f"The archive does not reach {missing.stdout.decode()[:12]}, so its refs stay.",
+            code="not-kept",
+            hint="Look at what is there: orchestrator doctor",
+        )
+    words = "".join(f"delete {name} {oid}\n" for name, oid in refs.items()).encode()
+    done = ref_locks.deleting(
+        repository,
+        next(iter(refs)),
+        lambda: repository.git.run(
+            "update-ref", "--no-deref", "--stdin", input=words, ok=(0, 1, 128), mutates=True
+        ),
+    )
+    if done.status != 0:
+        for name, oid in refs.items():
+            if repository.read_ref(name) is not None:
+                remove_ref(repository, name, oid)
+    for name in {name.rpartition("/")[0]: name for name in refs}.values():
+        repository.sync_ref(name)
+
+
+def remove_outputs(place: Path, *, root: Path) -> int:
+    """Removes the outputs of one ended run, or the logs of a session, and returns their bytes.
+
+    They are records of ours, no work: the tree, its history and what the run proved are in its checkpoints
+    and its document. Nothing brings them back. The caller holds the run's lock.
+
+    Raises:
+        Refused: `not-ours`, the path is not directly below `root`, or a link.
+    """
+    if place.parent != root or place.name in (".", "..") or place.is_symlink():
+        raise Refused(
+            f"{place} is not where outputs are kept.",
+            code="not-ours",
+            hint="Look at what stands there, and move it away.",
+        )
+    size_bytes = tree_bytes(place)
+    Disk().remove_tree(place)
+    return size_bytes
+
+
+def remove_packed(original: Path, packed: Path) -> None:
+    """Removes an output that stands compressed beside itself, after unpacking it once to compare.
+
+    Raises:
+        Failed: `not-kept`, what was packed is not what stands there; both stay.
+    """
+    with open(original, "rb") as plain, gzip.open(packed, "rb") as unpacked:
+        while block := plain.read(_BLOCK_BYTES):
+            if unpacked.read(len(block)) != block:
+                break
+        else:
+            if not unpacked.read(1):
+                Disk().remove(original)
+                return
+    raise Failed(
+        f"{packed} does not hold what {original} does, so both stay.",
+        code="not-kept",
+        hint="Look at them, and remove one.",
+    )
+
+
+def remove_papers(artifacts: Path, manifest: Path, *, root: Path) -> int:
+    """Removes the outputs of an archived run and the list of its checkpoints, which the archive tells again.
+
+    Returns their bytes. The caller holds the run's lock.
+
+    Raises:
+        Refused: `not-ours`.
+    """
+    size_bytes = remove_outputs(artifacts, root=root)
+    Disk().remove(manifest)
+    return size_bytes
+
+
+def tree_bytes(place: Path) -> int:
+    """Returns the bytes of all files below a directory, following no link; 0 where there is none."""
+    total = 0
+    for directory, _, files in os.walk(place):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(directory, name)).st_size
+            except OSError:
+                continue  # removed meanwhile
+    return total
+
+
+def remove_session(directory: Path, *, root: Path, runs: int) -> int:
+    """Removes the state tree of a session that knows no run any more, and returns its bytes.
+
+    The caller made sure that nobody works in it. `identity.json` and the database go last, so that a kill
+    leaves a session that a second call removes.
+
+    Raises:
+        Refused: `not-ours`, it is no session of this `.orchestrator/`; `session-in-use`, it holds runs.
+    """
+    if (
+        directory.parent != root
+        or directory.name == ".."
+        or directory.is_symlink()
+        or root.name != names.SESSIONS
+    ):
+        raise Refused(
+            f"{directory} is no session.", code="not-ours", hint="List them with: orchestrator sessions list"
+        )
+    if runs:
+        raise Refused(
+            f"The session {directory.name} holds {runs} runs.",
+            code="session-in-use",
+            hint="Archive them first: orchestrator prune",
+        )
+    size_bytes, disk = tree_bytes(directory), Disk()
+    last = (names.LOCKS, names.STATE, names.IDENTITY)
+    for name in sorted(set(os.listdir(directory)) - set(last)):
+        disk.remove_tree(directory / name)
+    for name in last:
+        disk.remove_tree(directory / name)
+    disk.remove_tree(directory)
+    return size_bytes
 
 
 def remove_refs(

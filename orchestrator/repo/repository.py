@@ -14,13 +14,11 @@ from orchestrator.discovery import Located
 from orchestrator.errors import Failed, GitFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId
-from orchestrator.paths import names
+from orchestrator.repo import asking
+from orchestrator.repo.asking import OURS
 from orchestrator.repo.fingerprint import Fingerprint, take_fingerprint
 from orchestrator.repo.git import Git
 from orchestrator.repo.settings import local_settings
-
-OURS = ("refs/orchestrator/", names.BRANCHES)
-"""Prefixes of the refs this tool writes."""
 
 _IDENT = re.compile(r"(?P<name>.*) <(?P<email>[^<>]*)> \d+ [+-]\d{4}", re.DOTALL)
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -28,15 +26,6 @@ _IDENTITY_VARIABLES = tuple(
     f"GIT_{role}_{part}" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL", "DATE")
 )
 _LOCK_PATIENCE_S = 3.0
-_IN_PROGRESS = (
-    ("MERGE_HEAD", "merge"),
-    ("rebase-merge", "rebase"),
-    ("rebase-apply", "rebase or am"),
-    ("CHERRY_PICK_HEAD", "cherry-pick"),
-    ("REVERT_HEAD", "revert"),
-    ("BISECT_LOG", "bisect"),
-    ("sequencer", "cherry-pick or revert"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +147,7 @@ class Repository:
 
     def operation_in_progress(self) -> str | None:
         """Returns what the user has begun and not finished (`merge`, `rebase`, …), or None."""
-        for entry, what in _IN_PROGRESS:
-            if os.path.lexists(self.git_dir / entry):
-                return what
-        return None
+        return asking.operation_in_progress(self.git_dir)
 
     def identity(self) -> Identity:
         """Returns the user's identity; the six variables of the environment win, as they do in git.

@@ -26,6 +26,18 @@ def problems(database: Database) -> tuple[str, ...]:
     return (*told, *(f"{row[0]} row {row[1]} names a missing row of {row[2]}" for row in broken))
 
 
+def orphans(database: Database) -> tuple[str, ...]:
+    """Returns the rows that name a run which is not there, where the schema itself does not forbid it."""
+    found = []
+    for table in ("events", "operations"):
+        rows = database.all(
+            f"SELECT run_id, count(*) FROM {table} WHERE run_id IS NOT NULL"
+            " AND run_id NOT IN (SELECT id FROM runs) GROUP BY run_id ORDER BY run_id"
+        )
+        found += [f"{table}: {row[1]} of run {row[0]}" for row in rows]
+    return tuple(found)
+
+
 def quarantine(paths: OrchestratorPaths) -> Path | None:
     """Moves the database and its log files into `quarantine/<time>/`; returns where, None without any.
 

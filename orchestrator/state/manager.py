@@ -281,8 +281,6 @@ class StateManager:
         """Returns the attempts of a run, or of one of its phases, in the order they were begun."""
         return self._executions.of_run(run_id, phase_id)
 
-    # Findings
-
     def add_finding(self, execution: Execution, finding: Finding, *, is_new: bool) -> RecordedFinding:
         """Adds what a check complains about.
 
@@ -433,10 +431,7 @@ class StateManager:
         return self._events.of_run(run_id, after_run_seq)
 
     def subscribe(self, callback: Callable[[Event], None]) -> None:
-        """Calls `callback` with each event written by this manager, in order, once it is durable.
-
-        What it raises comes out of the verb, whose change stays.
-        """
+        """Calls `callback` with each event once it is durable; what that raises, the verb raises too."""
         self._events.subscribe(callback)
 
     def verify_chain(self) -> int | None:
@@ -446,6 +441,10 @@ class StateManager:
     def problems(self) -> tuple[str, ...]:
         """Returns what SQLite finds wrong with the file and the references in it."""
         return damage.problems(self._database)
+
+    def orphans(self) -> tuple[str, ...]:
+        """Returns the events and operations of runs that are not there, a line for each run."""
+        return damage.orphans(self._database)
 
     def get_recoverable_runs(self) -> list[Run]:
         """Returns the runs that have not ended, oldest first; whether one is alive its lock tells."""

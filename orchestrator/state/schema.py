@@ -12,9 +12,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.state import codec
 from orchestrator.state.database import BUSY_TIMEOUT_S, Database
 from orchestrator.state.failure import translated
-
-APPLICATION_ID = 0x6F726368
-"""`orch`, in the header of every database of ours."""
+from orchestrator.state.vitals import APPLICATION_ID
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BACKUPS_KEPT = 3

@@ -86,6 +86,25 @@ def _in_place(path: str) -> sqlite3.Connection:
     return connection
 
 
+def open_untouched(path: str) -> sqlite3.Connection:
+    """Returns a connection that locks nothing and makes no file; the caller knows that nobody writes.
+
+    Source: sqlite.org/uri.html, `immutable`; a log beside the file is not read.
+
+    Raises:
+        sqlite3.Error: it is no database, or cannot be read.
+    """
+    connection = sqlite3.connect(
+        f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _restrict(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _restrict(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")

@@ -41,6 +41,7 @@ def pending(root: Path) -> tuple[Record, ...]:
         record
         for record in records(root)
         if record.state is State.COMPLETED
+        and record.plan.upgrade is None
         and originals_of(record)
         and not journal.is_finished(journal_of(record))
     )

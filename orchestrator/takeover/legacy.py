@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import Refused
-from orchestrator.model.event import PastEvent
+from orchestrator.model.event import EventKind, PastEvent
+from orchestrator.model.finding import DEFAULT_SEVERITY, Category, Finding
 from orchestrator.model.ids import RunId
 from orchestrator.paths import names
 from orchestrator.takeover import naming, past, workflow
 from orchestrator.takeover.gathering import Gathered, gather
+from orchestrator.takeover.history import LegacyCheckpoint
 from orchestrator.takeover.original import Original, Problem
 from orchestrator.takeover.workflow import DONE, Standing, Workflow
 
@@ -45,12 +47,21 @@ class LegacyRun:
 
 @dataclass(frozen=True, slots=True)
 class LegacyReport:
-    """Everything that is known of one workflow of an earlier tool; `past` is oldest first."""
+    """Everything that is known of one workflow of an earlier tool; `past` and `checkpoints` oldest first."""
 
     run: LegacyRun
     workflow: Workflow
     past: tuple[PastEvent, ...]
+    checkpoints: tuple[LegacyCheckpoint, ...]
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyFinding:
+    """A check that failed; `resolved` when the same one passed later."""
+
+    finding: Finding
+    resolved: bool
 
 
 def legacy_status(root: Path) -> tuple[LegacyRun, ...]:
@@ -79,6 +90,30 @@ def legacy_report(root: Path, run_id: str) -> LegacyReport:
     raise Refused(
         f"There is no run {run_id!r}.", code="unknown-run", hint="List them with: orchestrator status"
     )
+
+
+def legacy_findings(report: LegacyReport) -> tuple[LegacyFinding, ...]:
+    """Returns the checks that failed by what the workflow's past says, each once, as it failed last."""
+    failed: dict[str, Finding] = {}
+    passed: set[str] = set()
+    for event in report.past:
+        if event.kind is not EventKind.CHECK_FINISHED:
+            continue
+        name = str(event.data.get("name", ""))
+        if event.data.get("status") == "failed":
+            failed[name] = _finding(
+                name, str(event.data.get("command", "")), str(event.data.get("detail", ""))
+            )
+            passed.discard(name)
+        else:
+            passed.add(name)
+    return tuple(LegacyFinding(finding, name in passed) for name, finding in failed.items())
+
+
+def _finding(name: str, command: str, detail: str) -> Finding:
+    said = ": ".join(part for part in (command, detail) if part)
+    category = Category.CUSTOM
+    return Finding(DEFAULT_SEVERITY[category], category, said or "the check failed", rule=name)
 
 
 def _gathered(root: Path) -> Gathered:
@@ -123,4 +158,5 @@ def _report(found: Workflow, gathered: Gathered) -> LegacyReport:
         gathered.feedback.get(found.id, ()),
         start,
     )
-    return LegacyReport(_line(found), found, happened, found.source)
+    kept = sorted(gathered.checkpoints.get(found.id, ()), key=lambda each: each.at or workflow.UNKNOWN)
+    return LegacyReport(_line(found), found, happened, tuple(kept), found.source)

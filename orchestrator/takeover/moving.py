@@ -14,16 +14,20 @@ from orchestrator.discovery import Located
 from orchestrator.errors import ConfigInvalid, Refused, StateDamaged
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate.actions import Options, Plan
+from orchestrator.migrate.catalogue import Layout
 from orchestrator.migrate.check import insist, running
 from orchestrator.migrate.finalize import Finalized
 from orchestrator.migrate.migration import Migration, Migrator, Outcome
+from orchestrator.migrate.progress import OnProgress, silent
 from orchestrator.migrate.record import Record, State, records
 from orchestrator.model.record import Operation, OperationKind, OperationStatus
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.repository import Repository
 from orchestrator.state.manager import StateManager
-from orchestrator.takeover import kept, taking_over
+from orchestrator.state.ownership import Ownership, read_ownership
+from orchestrator.takeover import kept, making, taking_over
+from orchestrator.takeover.derived import derived_state
 from orchestrator.takeover.original import Problem
 from orchestrator.takeover.taking_over import TakeoverReport
 
@@ -125,6 +129,8 @@ class Mover:
         return any(recorded(operations, one.plan.id) is None for one in completed)
 
     def _take_over(self) -> dict[str, TakeoverReport]:
+        if self.migrator.is_behind():
+            return {}  # the database may still be on its way
         waiting = self.waiting()
         completed = [one for one in records(self.paths.base_dir) if one.state is State.COMPLETED]
         if not waiting:
@@ -137,6 +143,7 @@ class Mover:
             if state is not None:
                 for one in completed:
                     _record(state, one.plan.id, os.fspath(self.located.checkout))
+                _mark_taken_back(state, self.paths.base_dir)
         finally:
             if state is not None:
                 state.close()
@@ -213,16 +220,47 @@ class Mover:
             self._remember(outcome.plan.id)
 
     def _remember(self, name: str) -> None:
-        """Marks the operation of a migration that was taken back; without a database, nobody asks."""
-        if not os.path.isfile(self.paths.state_file):
+        """Marks the operation of a migration that was taken back; without a database, nobody asks.
+
+        Where the directory is not ours any more, neither is the database in it: opening it would change it.
+        """
+        ours = read_ownership(os.fspath(self.paths.orchestrator_dir)) is Ownership.OURS
+        if not ours or not os.path.isfile(self.paths.state_file):
             return
         state, _ = self._state()
         if state is None:
             return
         with state:
-            known = recorded(state.get_operations(), name)
-            if known is not None and known.status is OperationStatus.DONE:
-                state.update_operation(known.id, OperationStatus.UNDONE)
+            _mark_undone(state, name)
+
+
+def mover(
+    located: Located,
+    environment: Mapping[str, str],
+    catalogue: Sequence[Layout],
+    *,
+    jobs: int = 1,
+    progress: OnProgress = silent,
+) -> Mover:
+    """Returns what migrates a checkout, and takes over what that keeps."""
+    home = environment.get("HOME")
+    disk = Disk()
+    paths = OrchestratorPaths(Path(located.home))
+    migrator = Migrator(
+        Path(located.home),
+        catalogue=catalogue,
+        disk=disk,
+        make_layout=lambda directory: _made(OrchestratorPaths(directory)),
+        home=Path(home) if home else None,
+        jobs=jobs,
+        progress=progress,
+        expendable=lambda: derived_state(paths),
+    )
+    return Mover(located, migrator, disk, environment)
+
+
+def _made(paths: OrchestratorPaths) -> None:
+    making.make(paths)
 
 
 def migration_of(operation: Operation) -> str | None:
@@ -236,6 +274,19 @@ def recorded(operations: Sequence[Operation], name: str) -> Operation | None:
     return next(
         (one for one in operations if one.kind is OperationKind.MIGRATE and one.facts.get(FACT) == name), None
     )
+
+
+def _mark_taken_back(state: StateManager, root: Path) -> None:
+    """Marks what was taken back while the database was not in its place: it had moved back too."""
+    for one in records(root):
+        if one.state is State.ROLLED_BACK:
+            _mark_undone(state, one.plan.id)
+
+
+def _mark_undone(state: StateManager, name: str) -> None:
+    known = recorded(state.get_operations(), name)
+    if known is not None and known.status is OperationStatus.DONE:
+        state.update_operation(known.id, OperationStatus.UNDONE)
 
 
 def _record(state: StateManager, name: str, checkout: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,3 +49,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     yield place
     kill_all(place)
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def strace(tmp_path: Path) -> None:
+    """Skips where strace is missing or may not trace."""
+    if sys.platform != "linux":
+        pytest.skip("strace is for Linux")
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    log = str(tmp_path / "able")
+    if subprocess.run(["strace", "-o", log, "true"], capture_output=True).returncode != 0:
+        pytest.skip("processes cannot be traced here")

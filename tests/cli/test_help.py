@@ -20,7 +20,6 @@ LATER = (
     "plan",
     "worker",
     "mcp",
-    "prune",
     "chat",
 )
 HEAVY = ("typer", "pydantic", "dataclasses", "git", "pathlib", "rich", "structlog", "yaml", "subprocess")
@@ -111,6 +110,23 @@ def test_status_imports_nothing_dear(project: Path, call: Call, flags: list[str]
     assert not found & set(HEAVY)
     assert "sqlite3" in found
     assert "json" not in found
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"], ["-v"]])
+@pytest.mark.parametrize("state", ["fresh", "initialised", "with a run"])
+def test_a_quick_doctor_imports_nothing_dear(
+    repository: Path, call: Call, state: str, flags: list[str]
+) -> None:
+    if state != "fresh":
+        assert call("init", "--trust", cwd=repository).status == 0
+    if state == "with a run":
+        assert call("run", "x", "--command", "true", "--run-id", "a", cwd=repository).status == 0
+
+    found = imported(repository, "doctor", "--quick", *flags)
+
+    assert not found & {*HEAVY, "typing", "json", "re", "enum", "threading", "shutil", "tempfile"}
+    assert ("sqlite3" in found) == (state == "with a run")
+    assert "orchestrator.doctor.surface" in found
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,11 @@ from orchestrator.migrate import names_source
 from orchestrator.migrate.known_names import any_found
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.state.manager import StateManager
+from orchestrator.takeover import naming
 from tests.cli.conftest import ENTRY, Call, process
 from tests.cli.test_on_a_terminal import on_terminal
-from tests.migrate.building import Facts, snapshot
+from tests.conftest import GitCall
+from tests.migrate.building import Facts, database, plain, snapshot
 from tests.takeover import w_files
 
 OURS = (".git", ".orchestrator/locks", ".orchestrator/migrations", ".orchestrator/state.db")
@@ -56,6 +59,19 @@ def test_a_dry_run_shows_a_table_and_changes_nothing(old: Path, call: Call) -> N
     assert ".workflow_state.json" in shown.out
     assert "one file system" in shown.out
     assert snapshot(old) == before
+
+
+def test_a_file_with_holes_is_told_with_both_of_its_sizes(old: Path, call: Call) -> None:
+    with open(old / ".workflow_state.json.bak", "wb") as file:
+        file.truncate(1 << 30)
+    if os.stat(old / ".workflow_state.json.bak").st_blocks:
+        pytest.skip("this file system makes no holes")
+
+    shown = call("migrate", "--dry-run", cwd=old)
+
+    assert re.search(r"files, 1,0\d\d,\d{3},\d{3} bytes \(\d{1,3},?\d{3} on the disk\)\n", shown.out), (
+        shown.out
+    )
 
 
 def test_json_has_the_fields_of_the_contract(old: Path, call: Call) -> None:
@@ -137,6 +153,60 @@ def test_rollback_shows_a_plan_asks_and_restores_every_bit(old: Path, call: Call
     assert in_place(old) == before
 
 
+def test_rollback_leaves_nothing_where_nothing_was_and_nothing_was_done_since(old: Path, call: Call) -> None:
+    before = snapshot(old)
+    assert call("migrate", cwd=old).status == 0
+    assert (old / ".orchestrator/state.db").is_file()
+
+    done = call("migrate", "--rollback", "--yes", cwd=old)
+
+    assert done.status == 0, done.err
+    assert snapshot(old) == before
+
+
+def test_rollback_keeps_a_database_in_which_something_was_done(old: Path, call: Call) -> None:
+    before = in_place(old)
+    assert call("migrate", cwd=old).status == 0
+    assert call("run", "x", "--run-id", "mine", "--command", "true", "--trust", cwd=old).status == 0
+
+    done = call("migrate", "--rollback", "--yes", cwd=old)
+
+    assert done.status == 0, done.err
+    assert in_place(old) == before
+    assert "mine" in {run["id"] for run in call("status", "--json", cwd=old).json["runs"]}
+
+
+def test_rollback_gives_back_a_directory_in_which_somebody_had_put_an_old_database(
+    repository: Path, call: Call
+) -> None:
+    plain(repository)
+    (repository / ".orchestrator").mkdir()
+    (repository / "orchestrator.db").unlink()
+    database(repository / ".orchestrator/state.db", wal=True)
+    before = snapshot(repository, skip=(".orchestrator/migrations", ".orchestrator/locks"))
+    for words in (("status",), ("doctor",), ("migrate", "--dry-run")):
+        call(*words, cwd=repository)
+        assert snapshot(repository) == before
+    assert call("migrate", cwd=repository).status == 0
+
+    done = call("migrate", "--rollback", "--yes", cwd=repository)
+
+    assert done.status == 0, done.err
+    assert snapshot(repository, skip=(".orchestrator/migrations", ".orchestrator/locks")) == before
+
+
+def test_an_empty_directory_can_be_initialised_after_a_rollback_as_before(old: Path, call: Call) -> None:
+    (old / ".orchestrator").mkdir()
+    assert call("migrate", cwd=old).status == 0
+    assert call("migrate", "--rollback", "--yes", cwd=old).status == 0
+    left = sorted(os.listdir(old / ".orchestrator"))
+
+    done = call("init", cwd=old)
+
+    assert left == ["locks", "migrations"]
+    assert done.status == 0, done.err
+
+
 def test_a_migration_is_an_operation_and_undo_takes_it_back(old: Path, call: Call) -> None:
     before = in_place(old)
     assert call("migrate", cwd=old).status == 0
@@ -175,11 +245,14 @@ def test_a_conflict_ends_with_3_shows_both_and_prefer_decides(old: Path, call: C
     (there / "a.md").write_text("new\n")
     before = facts(old)
 
+    shown = call("migrate", "--dry-run", cwd=old)
+    checked = call("migrate", "--check", cwd=old)
     refused = call("migrate", cwd=old)
     between = facts(old)
     decided = call("migrate", "--prefer", "new", cwd=old)
 
-    assert refused.status == 3
+    assert (shown.status, checked.status, refused.status) == (0, 1, 3)
+    assert "conflict: .claude/prompts" in shown.out
     assert ".claude/prompts/a.md" in refused.err
     assert between == before
     assert decided.status == 0, decided.err
@@ -262,6 +335,137 @@ def test_reading_commands_answer_from_the_old_place_and_change_nothing(old: Path
     for answer in (status, log, report):
         assert answer.err == "Using legacy paths - migrate with: orchestrator migrate\n"
     assert snapshot(old, skip=(".git",)) == before
+
+
+OLDER = naming.run_id("wf_0ld0ld00")
+NOTICE = "Using legacy paths - migrate with: orchestrator migrate\n"
+
+
+@pytest.mark.parametrize("run", [w_files.RUN, w_files.WORKFLOW])
+def test_findings_in_the_old_place_are_the_checks_that_failed(old: Path, call: Call, run: str) -> None:
+    before = snapshot(old, skip=(".git",))
+
+    shown = call("findings", run, cwd=old)
+    told = call("findings", run, "--json", cwd=old)
+
+    assert (shown.status, shown.err) == (0, NOTICE)
+    assert shown.out == "major  custom   tests fail [execute_tests]\n"
+    assert (told.json["legacy"], [one["rule"] for one in told.json["findings"]]) == (True, ["execute_tests"])
+    assert snapshot(old, skip=(".git",)) == before
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "junit", "github", "markdown"])
+def test_findings_in_the_old_place_come_in_every_format_and_may_be_none(
+    old: Path, call: Call, form: str
+) -> None:
+    some = call("findings", w_files.RUN, "--format", form, cwd=old)
+    none = call("findings", OLDER, "--format", form, cwd=old)
+
+    assert (some.status, none.status) == (0, 0), some.err + none.err
+    assert "tests fail" in some.out
+    assert "tests fail" not in none.out
+    assert NOTICE in none.err
+
+
+def test_a_check_that_passed_later_counts_as_resolved(old: Path, call: Call) -> None:
+    passed = w_files.an_event(
+        "verification_passed", "fine", item_id="execute_tests", timestamp="2026-01-08T00:00:00Z"
+    )
+    w_files.write_lines(old / ".workflow_log.jsonl", [*w_files.a_log(), passed])
+
+    shown = call("findings", w_files.RUN, cwd=old)
+    open_ones = call("findings", w_files.RUN, "--open", cwd=old)
+
+    assert shown.out == "major  custom   tests fail [execute_tests] (resolved)\n"
+    assert (open_ones.status, open_ones.out) == (0, "")
+
+
+def test_checkpoints_in_the_old_place_are_listed_and_hold_no_files(old: Path, call: Call) -> None:
+    w_files.write_json(old / ".workflow_checkpoints/cp_20260107_043001_bddea0.json", w_files.a_checkpoint())
+
+    shown = call("checkpoints", w_files.RUN, cwd=old)
+    told = call("checkpoints", w_files.RUN, "--json", cwd=old).json
+    none = call("checkpoints", OLDER, cwd=old)
+
+    assert shown.status == 0
+    assert shown.out.splitlines()[1].split() == [
+        "cp_20260107_043001_bddea0",
+        "2026-01-07",
+        "04:30:01",
+        "Plan",
+        "is",
+        "ready",
+    ]
+    assert shown.err == NOTICE + "These checkpoints hold no files: there is nothing to restore from them.\n"
+    assert told["legacy"] is True
+    assert told["checkpoints"] == [
+        {
+            "id": "cp_20260107_043001_bddea0",
+            "at": "2026-01-07T04:30:01.819856Z",
+            "label": "Plan is ready",
+            "files": False,
+        }
+    ]
+    assert (none.status, none.out) == (0, "")
+
+
+def test_a_diff_of_a_run_in_the_old_place_says_that_no_files_were_kept(old: Path, call: Call) -> None:
+    refused = call("diff", w_files.RUN, cwd=old)
+
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err == (
+        f"{NOTICE}error[legacy-without-files]: Run {w_files.RUN} is of an earlier orchestrator, which kept "
+        "no files of its runs: there is nothing to compare.\n"
+        "hint: Take over what it did keep: orchestrator migrate\n"
+    )
+
+
+def test_the_old_place_is_read_beside_our_own_state_and_knows_no_other_run(
+    old: Path, project: Path, call: Call
+) -> None:
+    known = [call(word, w_files.RUN, cwd=old).status for word in ("findings", "checkpoints", "diff")]
+    unknown = [call(word, "w-nothing", cwd=old) for word in ("findings", "checkpoints", "diff")]
+
+    assert known == [0, 0, 2]
+    assert [one.status for one in unknown] == [2, 2, 2]
+    assert all("legacy" not in one.err for one in unknown)
+
+
+def test_sessions_inside_a_directory_that_is_not_ours_are_read(repository: Path, call: Call) -> None:
+    w_files.write_json(repository / ".orchestrator/sessions/ab12cd34/state.json", w_files.a_state())
+
+    status = call("status", "--json", cwd=repository)
+    report = call("report", w_files.RUN, cwd=repository)
+
+    assert [run["id"] for run in status.json["runs"]] == [w_files.RUN]
+    assert report.out.startswith("# Teach app.py to say good")
+
+
+def test_a_linked_worktree_keeps_old_state_of_its_own_and_is_told_so(
+    old: Path, call: Call, git: GitCall, tmp_path: Path
+) -> None:
+    linked = tmp_path / "linked"
+    git(old, "worktree", "add", "-q", str(linked), "-b", "other")
+    w_files.write_json(linked / ".workflow_state.json", w_files.a_state(workflow_id="wf_11111111"))
+    (linked / ".workflow_tool_feedback.jsonl").write_text("{}\n")
+    before = snapshot(linked)
+    warning = (
+        f"This worktree, {linked}, holds old state of its own, which stays: .workflow_state.json, "
+        f".workflow_tool_feedback.jsonl. Only that of {old} is migrated."
+    )
+
+    shown = call("migrate", "--dry-run", cwd=linked)
+    told = call("migrate", "--dry-run", "--json", cwd=linked).json["warnings"]
+    elsewhere = call("migrate", "--dry-run", "--json", cwd=old).json["warnings"]
+    moved = call("migrate", "--json", cwd=linked)
+    again = call("migrate", cwd=linked)
+
+    assert f"warning: {warning}\n" in shown.err
+    assert (told, elsewhere) == ([warning], [])
+    assert (moved.json["did"], moved.json["warnings"]) == ("migrated", [warning])
+    assert (again.status, again.out, again.err) == (0, "Nothing to migrate.\n", f"warning: {warning}\n")
+    assert snapshot(linked) == before
+    assert not (old / ".workflow_state.json").exists()
 
 
 def test_safe_moves_without_asking_and_says_how_to_take_it_back(old: Path, project: Path, call: Call) -> None:
@@ -350,3 +554,39 @@ def test_the_first_writing_command_asks_once_on_a_terminal_and_a_no_is_kept(old:
     assert "[y/N]" not in again.out
     assert "orchestrator migrate --rollback m-" in agreed.out
     assert not (old / ".workflow_state.json").exists()
+
+
+def test_without_a_commit_files_move_and_an_open_run_becomes_history_that_cannot_be_gone_on_with(
+    tmp_path: Path, git: GitCall, call: Call
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "-q", "-b", "main")
+    w_files.write_json(empty / ".workflow_state.json", w_files.a_state())
+    before = snapshot(empty)
+
+    done = call("migrate", "--json", cwd=empty)
+    runs = {run["id"]: run for run in call("status", "--json", cwd=empty).json["runs"]}
+    resumed = call("resume", w_files.RUN, cwd=empty)
+
+    assert (done.status, done.json["takeovers"][0]["imported"]) == (0, [w_files.RUN])
+    assert runs[w_files.RUN]["status"] == "cancelled"
+    assert (resumed.status, "run-cancelled" in resumed.err) == (2, True), resumed.err
+    assert call("migrate", "--rollback", "--yes", cwd=empty).status == 0
+    assert snapshot(empty) == before
+
+
+def test_a_detached_head_stays_detached_and_the_run_is_based_on_its_commit(
+    old: Path, git: GitCall, call: Call
+) -> None:
+    git(old, "checkout", "-q", "--detach")
+    head, before = git(old, "rev-parse", "HEAD"), snapshot(old)
+
+    done = call("migrate", "--json", cwd=old)
+    runs = {run["id"]: run for run in call("status", "--json", cwd=old).json["runs"]}
+
+    assert (done.status, w_files.RUN in done.json["takeovers"][0]["imported"]) == (0, True)
+    assert runs[w_files.RUN]["base"] == head
+    assert (old / ".git/HEAD").read_text() == f"{head}\n"
+    assert call("migrate", "--rollback", "--yes", cwd=old).status == 0
+    assert snapshot(old) == before

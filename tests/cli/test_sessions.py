@@ -367,7 +367,7 @@ def test_nothing_is_written_outside_of_the_session_and_the_shared_parts(
     mode = (project / ".orchestrator/sessions" / session).stat().st_mode
     assert mode & 0o077 == 0
     locks = sorted(os.listdir(project / ".orchestrator/locks"))
-    assert {name.split(".")[0] for name in locks} <= {"sessions", "repository"}
+    assert {name.split(".")[0] for name in locks} <= {"sessions", "repository", "prune"}
 
 
 def test_a_call_in_this_process_and_one_of_its_own_agree(

@@ -102,6 +102,83 @@ def test_a_foreign_directory_is_refused(repository: Path, call: Call) -> None:
     assert [path.name for path in (repository / ".orchestrator").iterdir()] == ["theirs.txt"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("init",),
+        ("init", "--dry-run"),
+        ("init", "--trust", "--yes"),
+        ("trust", "--yes"),
+        ("run", "x", "--command", "true"),
+        ("resume",),
+        ("status",),
+        ("ops",),
+        ("merge", "x"),
+        ("deinit", "--yes"),
+        ("doctor", "--recover"),
+    ],
+)
+def test_a_directory_of_an_earlier_orchestrator_is_left_to_migrate(
+    repository: Path, call: Call, words: tuple[str, ...]
+) -> None:
+    inside = repository / ".orchestrator"
+    (inside / "feedback").mkdir(parents=True)
+    (inside / "feedback/one.jsonl").write_text("{}\n")
+    before = tree(repository)
+
+    answer = call(*words, cwd=repository)
+
+    assert answer.status == 2
+    assert "error[foreign-directory]" in answer.err
+    assert "holds what workflow-orchestrator left." in answer.err
+    assert answer.err.splitlines()[-1].endswith("orchestrator migrate")
+    assert "init" not in answer.err
+    assert tree(repository) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("init",),
+        ("trust", "--yes"),
+        ("run", "x", "--command", "true"),
+        ("resume",),
+        ("status",),
+        ("ops",),
+        ("deinit", "--yes"),
+        ("doctor", "--recover"),
+    ],
+)
+def test_an_older_version_of_our_own_is_sent_to_migrate(
+    project: Path, call: Call, words: tuple[str, ...]
+) -> None:
+    mark = project / ".orchestrator/layout.json"
+    mark.write_text(mark.read_text().replace('"layout_version": 1', '"layout_version": 0'))
+    before = unlocked(project)
+
+    answer = call(*words, cwd=project)
+
+    assert (answer.status, "error[layout-older]" in answer.err) == (2, True), answer.err
+    assert answer.err.splitlines()[-1] == "hint: Bring it up to date: orchestrator migrate"
+    assert unlocked(project) == before
+
+
+def unlocked(place: Path) -> dict[str, bytes | None]:
+    """Returns what `tree` does but the records of who held a lock."""
+    return {name: data for name, data in tree(place).items() if "/locks/" not in name}
+
+
+def test_migrate_says_so_when_nothing_brings_a_version_up_to_date(project: Path, call: Call) -> None:
+    mark = project / ".orchestrator/layout.json"
+    mark.write_text(mark.read_text().replace('"layout_version": 1', '"layout_version": 0'))
+
+    answer = call("migrate", cwd=project)
+    checks = call("doctor", "--only", "layout-ownership", "--json", cwd=project).json["checks"]
+
+    assert (answer.status, "error[layout-older]" in answer.err) == (2, True)
+    assert checks[0]["remedy"] == "Bring it up to date: orchestrator migrate"
+
+
 CHECKED = """\
 version: 1
 verify:

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +120,15 @@ def test_a_foreign_directory_fails_and_names_what_is_in_it(repository: Path, ask
     found = ask("layout-ownership")
 
     assert (found.status, found.evidence) == (FAIL, ("VERSION",))
+
+
+def test_a_directory_of_an_earlier_orchestrator_names_migrate(repository: Path, ask: Ask) -> None:
+    (repository / ".orchestrator").mkdir()
+    (repository / ".orchestrator" / "audit.jsonl").write_text("{}\n")
+
+    found = ask("layout-ownership")
+
+    assert (found.status, found.remedy) == (FAIL, "orchestrator migrate")
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])
@@ -547,12 +555,14 @@ def test_little_room_warns_and_none_fails(
     attribute: str,
     values: dict[int | None, Status],
 ) -> None:
-    from orchestrator.fs.disk import Disk, FreeSpace
+    from orchestrator.doctor.quick import surroundings
+    from orchestrator.fs.space import FreeSpace
 
     for value, status in values.items():
-        free = replace(FreeSpace(bytes=1 << 40, inodes=10**9), **{attribute: value})  # type: ignore[arg-type]
+        free = FreeSpace(bytes=1 << 40, inodes=10**9)
+        setattr(free, attribute, value)
         # patched: a disk as full or as empty as the test needs it cannot be had
-        monkeypatch.setattr(Disk, "free_space", lambda self, path, free=free: free)
+        monkeypatch.setattr(surroundings, "free_space", lambda path, free=free: free)
 
         assert ask(check).status is status
 

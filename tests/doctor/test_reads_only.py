@@ -8,8 +8,20 @@ import pytest
 from orchestrator.doctor import reference
 from orchestrator.doctor.catalogue import CHECKS
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.diagnosis import Check, Diagnosis, Status, counted, in_bytes, listed, ok, skip, warn
-from orchestrator.doctor.examine import Answer, chosen, examine, worst
+from orchestrator.doctor.diagnosis import (
+    Answer,
+    Check,
+    Diagnosis,
+    Status,
+    counted,
+    in_bytes,
+    listed,
+    ok,
+    skip,
+    warn,
+    worst,
+)
+from orchestrator.doctor.examine import chosen, examine
 from orchestrator.errors import Refused
 from tests.doctor.conftest import front, snapshot
 from tests.engine.scene import Scene

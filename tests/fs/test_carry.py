@@ -182,6 +182,18 @@ def test_a_copy_that_reads_back_differently_is_told(tmp_path: Path) -> None:
     assert "reads back differently" in failed.value.message
 
 
+def test_permissions_that_do_not_stay_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").write_bytes(b"secret")
+    os.chmod(tmp_path / "source", 0o440)
+    # A file system that says yes and keeps no permissions cannot be mounted on every machine.
+    monkeypatch.setattr(os, "fchmod", lambda descriptor, mode: None)
+
+    with pytest.raises(DiskFailed) as failed:
+        Disk().carry(tmp_path / "source", tmp_path / "copy")
+
+    assert "permissions cannot be kept" in failed.value.message
+
+
 def test_what_is_no_file_any_more_when_it_is_opened_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir()
 

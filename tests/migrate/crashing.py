@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from orchestrator.fs import effects
-from tests.migrate.building import Facts, litter, snapshot
+from orchestrator.migrate.migration import Migrator
+from tests.migrate.building import Facts, litter, migrator, snapshot
+
+Making: TypeAlias = Callable[[Path], Migrator]
 
 _MADE_NOW = (".gitignore", "layout.json", "artifacts/legacy-w/approvals.db", "locks")
 _RECORD = ("journal.jsonl", "plan.json", "made.json", "report.json", "layout")
@@ -61,3 +67,56 @@ def before_view(root: Path) -> Facts:
     facts = snapshot(root, skip=(".orchestrator/migrations", ".orchestrator/locks"))
     assert not [one for one in litter(root) if "/migrations/" not in one], litter(root)
     return facts
+
+
+def sweep(
+    master: Path, place: Path, *, every: int = 1, mount: Path | None = None, made: Making = migrator
+) -> int:
+    """Kills at every effect of migrating, then of taking back; returns the number of kills."""
+    before = before_view(master)
+    with case(master, place, mount) as root:
+        effects = len(effects_of(lambda: made(root).migrate()))
+        done = done_view(root)
+        back = len(effects_of(lambda: made(root).take_back()))
+        assert before_view(root) == before
+    kills = 0
+    for number in range(1, effects + 1, every):
+        with case(master, place, mount) as root:
+            kills += killed_at(number, lambda root=root: made(root).migrate())  # type: ignore[misc]
+            made(root).migrate()
+            assert done_view(root) == done, f"finished after a kill before effect {number}"
+            assert litter(root) == [], number
+        with case(master, place, mount) as root:
+            killed_at(number, lambda root=root: made(root).migrate())  # type: ignore[misc]
+            made(root).take_back()
+            assert before_view(root) == before, f"taken back after a kill before effect {number}"
+            assert litter(root) == [], number
+    for number in range(1, back + 1, every):
+        with case(master, place, mount) as root:
+            made(root).migrate()
+            kills += killed_at(number, lambda root=root: made(root).take_back())  # type: ignore[misc]
+            made(root).take_back()
+            assert before_view(root) == before, f"taken back after a kill before effect {number} of that"
+            assert litter(root) == [], number
+    assert kills == len(range(1, effects + 1, every)) + len(range(1, back + 1, every))
+    return kills
+
+
+@contextmanager
+def case(master: Path, place: Path, mount: Path | None) -> Iterator[Path]:
+    root = copied(master, place / "case")
+    if mount is not None:
+        _empty(mount)
+        (root / ".orchestrator").mkdir(exist_ok=True)
+        subprocess.run(["mount", "--bind", os.fspath(mount), os.fspath(root / ".orchestrator")], check=True)
+    try:
+        yield root
+    finally:
+        if mount is not None:
+            subprocess.run(["umount", os.fspath(root / ".orchestrator")], check=True)
+        shutil.rmtree(root)
+
+
+def _empty(mount: Path) -> None:
+    for entry in mount.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -119,6 +120,29 @@ def test_a_database_moves_with_its_log_and_a_checked_copy_is_made(tmp_path: Path
     assert (record.originals / ".workflow_approvals.db-wal").read_bytes() == log
     assert rows(tmp_path / ".orchestrator/artifacts/legacy-w/approvals.db") == 1
     assert rows(record.originals / ".workflow_approvals.db") == 1
+
+
+def test_a_database_cut_off_in_a_transaction_moves_with_its_journal_and_back(tmp_path: Path) -> None:
+    put(tmp_path / ".orch_secrets", mode=0o600)
+    child = os.fork()
+    if child == 0:
+        connection = sqlite3.connect(database(tmp_path / "orchestrator.db"))
+        connection.execute("pragma cache_size = 1")
+        for number in range(200):
+            connection.execute("insert into approvals values(?, ?)", (number, "y" * 3000))
+        os._exit(0)
+    os.waitpid(child, 0)
+    before = snapshot(tmp_path)
+    assert os.stat(tmp_path / "orchestrator.db-journal").st_size
+
+    record = migrator(tmp_path).migrate().record
+
+    assert record is not None
+    for name in ("orchestrator.db", "orchestrator.db-journal"):
+        assert snapshot(record.originals)[name] == before[name]
+    migrator(tmp_path).take_back()
+    assert snapshot(tmp_path) == before
+    assert rows(tmp_path / "orchestrator.db") == 1
 
 
 def test_a_database_that_is_open_elsewhere_is_not_moved(tmp_path: Path) -> None:
@@ -310,6 +334,8 @@ def test_all_troubles_are_told_at_once(tmp_path: Path) -> None:
 def test_files_of_odd_kinds_and_modes_move_with_their_directory(tmp_path: Path) -> None:
     plain(tmp_path)
     os.mkfifo(tmp_path / "checkpoints/pipe")
+    if os.geteuid() == 0 and sys.platform == "linux":
+        os.mknod(tmp_path / "checkpoints/null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
     (tmp_path / "checkpoints/loop").symlink_to("loop")
     os.chmod(tmp_path / "checkpoints/run-0/cp-0.json", 0)
     os.chmod(tmp_path / "checkpoints", 0o1777)
@@ -337,6 +363,7 @@ def test_a_tree_deeper_than_any_path_can_name_moves(tmp_path: Path) -> None:
         for _ in range(25):
             os.mkdir("d" * 200)
             os.chdir("d" * 200)
+        os.symlink("nowhere", "link")
     finally:
         os.chdir(here)
 

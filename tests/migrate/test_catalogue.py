@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.errors import Refused
 from orchestrator.migrate.catalogue import HOME, How, Kind, load_catalogue, parse_layout
+from orchestrator.migrate.supplied import hashes, supplied_files
 from orchestrator.migrate.survey import survey
 from tests.migrate.building import database, plain, put, put_json, w, w_inside
 
@@ -59,6 +60,9 @@ def test_names_alone_are_not_enough(tmp_path: Path) -> None:
     put(tmp_path / "checkpoints/model.bin")
     put(tmp_path / "sessions/a.json", b"{}")
     put(tmp_path / "orchestrator.db", b"something else")
+    put(tmp_path / "data/orchestrator.log")
+    put_json(tmp_path / "data/id_mapping.json", {"of": "another tool"})
+    put(tmp_path / "data/cache/x")
     put_json(tmp_path / ".workflow_state.json", {"of": "another tool"})
     put(tmp_path / ".orchestrator/state.json", b"{not json")
 
@@ -116,10 +120,11 @@ def test_a_directory_that_is_a_link_is_not_entered(tmp_path: Path) -> None:
 
 
 def test_a_user_adds_a_layout_of_their_own(tmp_path: Path) -> None:
-    put(tmp_path / "layouts/mine.yaml", GOOD.encode())
+    put(tmp_path / ".orchestrator/layouts/mine.yaml", GOOD.encode())
     put_json(tmp_path / "repo/mine.json", {"mine": 1})
 
-    catalogue = load_catalogue(directories=[tmp_path / "layouts"])
+    supplied = supplied_files(tmp_path / ".orchestrator")
+    catalogue = load_catalogue(supplied=[one.layout() for one in supplied])
 
     assert [one.source for one in survey(tmp_path / "repo", catalogue).found] == ["mine.json"]
 
@@ -171,3 +176,23 @@ def test_a_layout_file_that_is_a_link_is_not_read(tmp_path: Path) -> None:
 
     with pytest.raises(Refused, match="Cannot read the layout"):
         load_catalogue(files=[tmp_path / "mine.yaml"])
+
+
+def test_what_is_trusted_of_a_supplied_layout_changes_with_its_bytes_and_never_follows_a_link(
+    tmp_path: Path,
+) -> None:
+    inside = tmp_path / ".orchestrator"
+    mine = put(inside / "layouts/mine.yaml", GOOD.encode())
+    (inside / "layouts/link.yaml").symlink_to("mine.yaml")
+
+    before = dict(hashes(supplied_files(inside)))
+    mine.write_text(GOOD + "# more\n")
+    after = dict(hashes(supplied_files(inside)))
+
+    name, link = ".orchestrator/layouts/mine.yaml", ".orchestrator/layouts/link.yaml"
+    assert before.keys() == after.keys() == {name, link}
+    assert before[name] != after[name]
+    assert "Cannot read" in supplied_files(inside)[0].told()[1]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/.orchestrator").symlink_to(inside)
+    assert supplied_files(tmp_path / "elsewhere/.orchestrator") == ()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,60 +13,9 @@ from orchestrator.migrate.record import State, records
 from tests.conftest import GitCall
 from tests.migrate.building import litter, migrator, plain, w, w_inside
 from tests.migrate.conftest import Built
-from tests.migrate.crashing import before_view, copied, done_view, effects_of, killed_at
+from tests.migrate.crashing import copied, effects_of, killed_at, sweep
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
-
-
-def _sweep(master: Path, place: Path, *, every: int = 1, mount: Path | None = None) -> int:
-    """Kills at every effect of migrating, then of taking back; returns the number of kills."""
-    before = before_view(master)
-    with _case(master, place, mount) as root:
-        effects = len(effects_of(lambda: migrator(root).migrate()))
-        done = done_view(root)
-        back = len(effects_of(lambda: migrator(root).take_back()))
-        assert before_view(root) == before
-    kills = 0
-    for number in range(1, effects + 1, every):
-        with _case(master, place, mount) as root:
-            kills += killed_at(number, lambda root=root: migrator(root).migrate())  # type: ignore[misc]
-            migrator(root).migrate()
-            assert done_view(root) == done, f"finished after a kill before effect {number}"
-            assert litter(root) == [], number
-        with _case(master, place, mount) as root:
-            killed_at(number, lambda root=root: migrator(root).migrate())  # type: ignore[misc]
-            migrator(root).take_back()
-            assert before_view(root) == before, f"taken back after a kill before effect {number}"
-            assert litter(root) == [], number
-    for number in range(1, back + 1, every):
-        with _case(master, place, mount) as root:
-            migrator(root).migrate()
-            kills += killed_at(number, lambda root=root: migrator(root).take_back())  # type: ignore[misc]
-            migrator(root).take_back()
-            assert before_view(root) == before, f"taken back after a kill before effect {number} of that"
-            assert litter(root) == [], number
-    assert kills == len(range(1, effects + 1, every)) + len(range(1, back + 1, every))
-    return kills
-
-
-@contextmanager
-def _case(master: Path, place: Path, mount: Path | None) -> Iterator[Path]:
-    root = copied(master, place / "case")
-    if mount is not None:
-        _empty(mount)
-        (root / ".orchestrator").mkdir(exist_ok=True)
-        subprocess.run(["mount", "--bind", os.fspath(mount), os.fspath(root / ".orchestrator")], check=True)
-    try:
-        yield root
-    finally:
-        if mount is not None:
-            subprocess.run(["umount", os.fspath(root / ".orchestrator")], check=True)
-        shutil.rmtree(root)
-
-
-def _empty(mount: Path) -> None:
-    for entry in mount.iterdir():
-        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 def _small_w(root: Path) -> None:
@@ -83,17 +29,17 @@ def _small_w(root: Path) -> None:
 
 
 def test_a_kill_at_any_effect_of_a_plain_layout_is_finished_or_taken_back(built: Built, fast: Path) -> None:
-    assert _sweep(built(plain), fast) > 40
+    assert sweep(built(plain), fast) > 40
 
 
 def test_a_kill_at_any_effect_of_w_is_finished_or_taken_back(built: Built, fast: Path) -> None:
-    assert _sweep(built(_small_w), fast, every=4) > 20
+    assert sweep(built(_small_w), fast, every=4) > 20
 
 
 def test_a_kill_at_any_effect_inside_an_old_directory_of_the_same_name_is_finished_or_taken_back(
     built: Built, fast: Path
 ) -> None:
-    assert _sweep(built(w_inside), fast, every=4) > 10
+    assert sweep(built(w_inside), fast, every=4) > 10
 
 
 def test_a_kill_at_any_effect_across_file_systems_is_finished_or_taken_back(
@@ -105,7 +51,7 @@ def test_a_kill_at_any_effect_across_file_systems_is_finished_or_taken_back(
         (root / "checkpoints/link").symlink_to("nowhere")
         (root / ".orchestrator").mkdir()
 
-    assert _sweep(built(with_place), fast, every=9, mount=other_file_system) > 10
+    assert sweep(built(with_place), fast, every=9, mount=other_file_system) > 10
 
 
 def test_a_kill_while_finalizing_is_finished_by_the_next_command(
@@ -145,4 +91,4 @@ def test_every_single_effect_of_every_layout_on_both_kinds_of_file_system(
             what(master)
             if mount is not None:
                 (master / ".orchestrator").mkdir()
-            _sweep(master, place, mount=mount)
+            sweep(master, place, mount=mount)

@@ -6,13 +6,15 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.fs import disk as disk_module
 from orchestrator.fs.disk import Disk, StrPath
-from orchestrator.fs.effects import observe
+from orchestrator.fs.effects import announce, observe
 from orchestrator.migrate import mover, record
 from tests.migrate.building import litter, migrator, plain
 from tests.migrate.crashing import before_view, copied, done_view, effects_of, killed_at
@@ -25,6 +27,79 @@ class NoDirectorySync(Disk):
 
     def sync_dir(self, path: StrPath) -> None:
         return
+
+
+class WritesInPlace(Disk):
+    """Writes a file under its own name, so that a cut leaves a part of it."""
+
+    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600) -> None:
+        announce(f"write {path}")
+        with open(path, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.chmod(path, mode)
+            disk_module._sync(file.fileno())
+        self.sync_dir(os.path.dirname(path))
+
+
+@dataclass
+class Ledger:
+    """Writes down announced effects and real syncs in their order; the sync of one number is dropped."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    drop: int | None = None
+    syncs: int = 0
+
+    def effect(self, text: str) -> None:
+        self.lines.append(("effect", text))
+
+    def sync(self, descriptor: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        of_a_lock = "/.orchestrator/locks" in path
+        if of_a_lock or self.syncs != self.drop:
+            os.fsync(descriptor)
+            self.lines.append(("sync", path))
+        self.syncs += not of_a_lock
+
+    def careless(self) -> list[str]:
+        """Returns effects that were not durable before the next one; a new file not before it had its name.
+
+        Who holds a lock need not survive a power cut: nobody holds it then.
+        """
+        wrong = []
+        for at, (kind, text) in enumerate(self.lines):
+            if kind == "effect" and not text.endswith(".holder"):
+                synced = []
+                for what, path in self.lines[at + 1 :]:
+                    if what == "effect":
+                        break
+                    synced.append(path)
+                if not _is_durable(text, synced):
+                    wrong.append(text)
+        return wrong + unsynced([text for kind, text in self.lines if kind == "effect"])
+
+
+def _is_durable(effect: str, synced: list[str]) -> bool:
+    verb, _, rest = effect.partition(" ")
+    path = os.path.realpath(rest)
+    if verb in ("append", "sync-dir"):
+        return path in synced
+    if verb in ("write", "copy"):
+        scratch = os.path.join(os.path.dirname(path), ".tmp-orchestrator-")
+        return any(one.startswith(scratch) for one in synced)
+    return True
+
+
+def recorded(
+    work: Callable[[], object], monkeypatch: pytest.MonkeyPatch, *, drop: int | None = None
+) -> Ledger:
+    """Returns what was done and synced; the patch is the mutation that drops one sync, and the record."""
+    ledger = Ledger(drop=drop)
+    with monkeypatch.context() as patch, observe(ledger.effect):
+        patch.setattr(disk_module, "_sync", ledger.sync)
+        patch.setattr(disk_module, "_sync_data", ledger.sync)
+        work()
+    return ledger
 
 
 def unsynced(effects: list[str]) -> list[str]:
@@ -104,6 +179,32 @@ def test_a_dropped_sync_is_seen(master: Path) -> None:
     effects = effects_of(lambda: migrator(master, disk=NoDirectorySync()).migrate())
 
     assert unsynced(effects) != []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the path of a descriptor is read from /proc")
+def test_any_single_dropped_sync_is_seen(master: Path, fast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = recorded(lambda: migrator(copied(master, fast / "whole")).migrate(), monkeypatch)
+    back = recorded(lambda: migrator(fast / "whole").take_back(), monkeypatch)
+    assert (whole.careless(), back.careless()) == ([], [])
+    assert min(whole.syncs, back.syncs) > 15
+
+    root = fast / "case"
+    for number in range(whole.syncs):
+        copied(master, root)
+        assert recorded(lambda: migrator(root).migrate(), monkeypatch, drop=number).careless(), number
+        shutil.rmtree(root)
+    for number in range(back.syncs):
+        copied(master, root)
+        migrator(root).migrate()
+        assert recorded(lambda: migrator(root).take_back(), monkeypatch, drop=number).careless(), number
+        shutil.rmtree(root)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the path of a descriptor is read from /proc")
+def test_a_record_written_in_place_is_seen(master: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = recorded(lambda: migrator(master, disk=WritesInPlace()).migrate(), monkeypatch)
+
+    assert ledger.careless() != []
 
 
 def test_a_missing_journal_is_seen(master: Path, fast: Path, monkeypatch: pytest.MonkeyPatch) -> None:

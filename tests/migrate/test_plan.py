@@ -130,12 +130,16 @@ def test_links_whose_meaning_would_change_are_told(tmp_path: Path) -> None:
     (tmp_path / "latest.json").symlink_to("checkpoints/run-0/cp-0.json")
     (tmp_path / "logs/db").symlink_to("../orchestrator.db")
     (tmp_path / "logs/within").symlink_to("a.log")
+    (tmp_path / "logs/absolute").symlink_to(tmp_path / "checkpoints/run-0")
+    (tmp_path / "logs/elsewhere").symlink_to(tmp_path / "app.py")
 
     warnings = " ".join(migrator(tmp_path).preview().plan.warnings)
 
     assert "latest.json" in warnings
     assert "logs/db" in warnings
+    assert "logs/absolute" in warnings
     assert "within" not in warnings
+    assert "elsewhere" not in warnings
 
 
 def test_a_plan_file_is_applied_exactly(tmp_path: Path) -> None:

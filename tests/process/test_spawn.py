@@ -34,7 +34,7 @@ def test_a_helper_gets_its_input_and_its_output_and_status_come_back(tmp_path: P
 
     done = run(tmp_path, "sh", "-c", "cat; echo err >&2; exit 7", input=given)
 
-    assert done == Captured(status=7, stdout=given, stderr=b"err\n")
+    assert (done.status, done.stdout, done.stderr) == (7, given, b"err\n")
 
 
 def test_a_signal_that_ended_a_helper_is_a_negative_status(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_signal_that_ended_a_helper_is_a_negative_status(tmp_path: Path) -> No
 def test_a_helper_that_does_not_read_its_input_still_ends_well(tmp_path: Path) -> None:
     done = run(tmp_path, "sh", "-c", "exec <&-; echo done", input=b"x" * 1_000_000)
 
-    assert done == Captured(status=0, stdout=b"done\n", stderr=b"")
+    assert (done.status, done.stdout, done.stderr) == (0, b"done\n", b"")
 
 
 def test_a_helper_without_input_reads_an_empty_file_and_not_the_terminal(tmp_path: Path) -> None:

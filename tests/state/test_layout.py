@@ -6,18 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import Refused
-from orchestrator.fs.disk import Disk
+from orchestrator.errors import DiskFailed, Refused
+from orchestrator.fs.disk import Disk, StrPath
 from orchestrator.paths import OrchestratorPaths
-from orchestrator.state.layout import (
-    Ownership,
-    create_layout,
-    is_remains,
-    planned_names,
-    read_ownership,
-    rebuild_layout,
-    require_ours,
-)
+from orchestrator.state.layout import create_layout, planned_names, rebuild_layout, require_ours
+from orchestrator.state.ownership import Ownership, is_remains, read_ownership
 
 
 def made(directory: Path, *, private: bool = False) -> OrchestratorPaths:
@@ -125,6 +118,34 @@ def test_a_directory_named_like_our_mark_marks_nothing(tmp_path: Path) -> None:
     (paths.orchestrator_dir / "theirs").write_text("x")
 
     assert read_ownership(os.fspath(paths.orchestrator_dir)) is Ownership.FOREIGN
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"), [("m-1/plan.json", Ownership.CLONE), ("0001_initial.sql", Ownership.FOREIGN)]
+)
+def test_the_record_of_a_migration_taken_back_does_not_make_it_foreign(
+    tmp_path: Path, record: str, expected: Ownership
+) -> None:
+    directory = tmp_path / ".orchestrator"
+    (directory / "migrations" / record).parent.mkdir(parents=True)
+    (directory / "migrations" / record).write_text("{}")
+    (directory / "locks").mkdir()
+
+    assert read_ownership(os.fspath(directory)) is expected
+
+
+class FullDisk(Disk):
+    """Has room for a directory, and for nothing in it."""
+
+    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600) -> None:
+        raise DiskFailed(path=str(path), reason="no space left on device")
+
+
+def test_a_full_disk_keeps_no_empty_directory(tmp_path: Path) -> None:
+    with pytest.raises(DiskFailed):
+        create_layout(OrchestratorPaths(tmp_path), FullDisk(), private=False, workflow_yaml=None)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_private_form_ignores_everything(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from orchestrator.paths import OrchestratorPaths
 from orchestrator.state import damage, schema
 from orchestrator.state.database import Database, connect
 from orchestrator.state.manager import StateManager
+from orchestrator.state.vitals import APPLICATION_ID
 from tests.state.making import FIRST, R1, a_run, in_child, reopened, started
 
 
@@ -274,7 +275,7 @@ def test_switching_to_the_log_waits_for_another_process_but_not_for_ever(
     paths.orchestrator_dir.mkdir(parents=True)
     other = sqlite3.connect(paths.state_file, isolation_level=None)
     other.execute("CREATE TABLE x (y)")
-    other.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    other.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     database = connect(str(paths.state_file))
     other.execute("BEGIN EXCLUSIVE")
     database.execute("PRAGMA busy_timeout = 0")

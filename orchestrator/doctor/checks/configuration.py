@@ -54,11 +54,13 @@ def _pin(context: Context) -> Diagnosis:
 
 def _trusted(context: Context) -> Diagnosis:
     commands, filters = context.commands(), context.repository().local_filters()
-    if not commands and not filters:
+    layouts = [one.name for one in context.layouts()]
+    if not commands and not filters and not layouts:
         return ok("The repository supplies nothing that would run.")
     if context.is_trusted():
-        return ok(f"You have approved the {counted(len(commands), 'command')} that it supplies.")
-    lines = (*(describe(command) for command in commands), *filters)
+        more = f" and {counted(len(layouts), 'layout')}" if layouts else ""
+        return ok(f"You have approved the {counted(len(commands), 'command')}{more} that it supplies.")
+    lines = (*(describe(command) for command in commands), *filters, *layouts)
     return warn(
         "The repository supplies what would run, and you have not approved it.", "orchestrator trust", lines
     )

@@ -6,41 +6,11 @@ import os
 
 from orchestrator.doctor.context import Context, run_of_ref
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, skip, warn
-from orchestrator.errors import Failed, Refused
+from orchestrator.errors import Refused
 from orchestrator.paths import names
-from orchestrator.process.spawn import minimal_environment, run_captured
-from orchestrator.repo.git import OLDEST
-from orchestrator.repo.repository import OURS
-from orchestrator.state.layout import Ownership
-
-
-def _version(context: Context) -> Diagnosis:
-    try:
-        done = run_captured(
-            ["git", "--version"], cwd=os.sep, environment=minimal_environment({"LC_ALL": "C"}), timeout_s=15
-        )
-    except Failed as error:
-        return fail(
-            f"Git cannot be started: {error.message}", "Install git 2.38 or newer, and put it on PATH."
-        )
-    said = done.stdout.decode("utf-8", "replace").strip()
-    numbers = said.removeprefix("git version ").split(".")
-    if len(numbers) < 2 or not (numbers[0] + numbers[1]).isdigit():
-        return fail(f"Git says {said!r} of itself.", "Put git 2.38 or newer first on PATH.")
-    if (int(numbers[0]), int(numbers[1])) < OLDEST:
-        return fail(f"{said} is too old.", "Install git 2.38 or newer, or put it first on PATH.")
-    return ok(f"{said}.")
-
-
-def _index_lock(context: Context) -> Diagnosis:
-    lock = os.path.join(context.located().git_dir, "index.lock")
-    if not os.path.lexists(lock):
-        return ok("No git command holds the index.")
-    return warn(
-        "The index is locked: a git command is at work, or was killed. It is never removed for you.",
-        f"If no git command is running: rm {lock}",
-        (lock,),
-    )
+from orchestrator.repo.archive import archived_runs
+from orchestrator.repo.asking import OURS
+from orchestrator.state.ownership import Ownership
 
 
 def our_ref_locks(context: Context) -> list[str]:
@@ -88,7 +58,7 @@ def _run_refs(context: Context) -> Diagnosis:
     runs = context.runs.peek()
     if runs is None and context.ownership() is not Ownership.OURS:
         return skip("It is not initialised here.")
-    known = {*(runs or ()), *context.elsewhere()}
+    known = {*(runs or ()), *context.elsewhere(), *archived_runs(context.repository())}
     lost = sorted(checkpointed - known)
     if lost:
         return fail(
@@ -163,22 +133,6 @@ def _identity(context: Context) -> Diagnosis:
 
 
 CHECKS = (
-    Check(
-        "git-version",
-        "git",
-        "git 2.38 or newer is on PATH",
-        "Merges are simulated with `git merge-tree --write-tree`, which came with 2.38.",
-        _version,
-        quick=True,
-    ),
-    Check(
-        "git-index-lock",
-        "git",
-        "no index.lock is left",
-        "Git writes to the index under this lock. Only you can know that no git command is running.",
-        _index_lock,
-        quick=True,
-    ),
     Check(
         "git-ref-locks",
         "git",

@@ -7,60 +7,17 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.doctor.context import Context, orchestrator_entries
+from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, skip, warn
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.model.run import RunStatus
 from orchestrator.paths import names
 from orchestrator.repo.git import Git
 from orchestrator.repo.trees import IsolatedTree
-from orchestrator.state.layout import DIRECTORIES, Ownership, is_remains, unusable
+from orchestrator.state.ownership import DIRECTORIES, Ownership
 
 STALE = frozenset({RunStatus.COMPLETED, RunStatus.CANCELLED})
 """Runs whose tree nobody needs: all of it goes into a checkpoint. Failed ones are resumed in theirs."""
-
-
-def _ownership(context: Context) -> Diagnosis:
-    ownership, directory = context.ownership(), str(context.paths().orchestrator_dir)
-    has_refs = bool(context.refs.peek())
-    match ownership:
-        case Ownership.OURS:
-            return ok(f"{directory} is ours.")
-        case Ownership.ABSENT | Ownership.CLONE if has_refs:
-            return fail(
-                f"{directory} is gone or not complete, but the repository holds checkpoints of runs.",
-                "orchestrator doctor --recover",
-            )
-        case Ownership.ABSENT:
-            return warn("Nothing is set up here yet.", "orchestrator init")
-        case Ownership.CLONE:
-            return warn(f"{directory} came with the clone and is not set up yet.", "orchestrator init")
-        case Ownership.FOREIGN if has_refs and is_remains(directory):
-            return fail(
-                f"{directory} is damaged: its layout.json is missing or torn.",
-                "orchestrator doctor --recover",
-            )
-        case _:
-            refusal = unusable(directory, ownership)
-            return fail(refusal.message, refusal.hint, orchestrator_entries(context))
-
-
-def missing_directories(context: Context) -> list[Path]:
-    """Returns the directories of an initialised `.orchestrator/` that are gone."""
-    paths = context.require_ours()
-    return [place for name in DIRECTORIES if not (place := paths.state_dir / name).is_dir()]
-
-
-def _complete(context: Context) -> Diagnosis:
-    missing = [path.name for path in missing_directories(context)]
-    if not missing:
-        return ok("All directories are there.")
-    return warn(
-        "Directories are missing.",
-        "orchestrator doctor --fix",
-        (f"{name}/" for name in missing),
-        fixable=True,
-    )
 
 
 def _git_at_home(context: Context) -> Git:
@@ -123,7 +80,7 @@ def _tracked(context: Context) -> Diagnosis:
 
 def _unknown(context: Context) -> Diagnosis:
     context.require_ours()
-    entries = orchestrator_entries(context)
+    entries = context.entries()
     unknown = [name for name in entries if name not in names.KNOWN and not name.startswith(TEMP_PREFIX)]
     if not unknown:
         return ok("Nothing unknown lies in it.")
@@ -220,23 +177,6 @@ def _orphans(context: Context) -> Diagnosis:
 
 
 CHECKS = (
-    Check(
-        "layout-ownership",
-        "layout",
-        ".orchestrator/ is ours and of a version we know",
-        "A directory that something else made, or a newer version, is never adopted. One that was lost "
-        "while the repository holds checkpoints can be rebuilt.",
-        _ownership,
-        quick=True,
-    ),
-    Check(
-        "layout-complete",
-        "layout",
-        "no directory of it is missing",
-        "Missing directories are made again; nothing is overwritten.",
-        _complete,
-        quick=True,
-    ),
     Check(
         "layout-ignored",
         "layout",

@@ -6,80 +6,23 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.doctor import earlier
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, warn
 from orchestrator.errors import Refused
-from orchestrator.migrate.catalogue import How, Layout, load_catalogue
-from orchestrator.migrate.known_names import any_found
+from orchestrator.migrate.catalogue import Layout, load_catalogue
 from orchestrator.migrate.record import State, records
-from orchestrator.migrate.sniff import Places, fits, recognised
 from orchestrator.paths import names
-from orchestrator.state.layout import Ownership
 from orchestrator.takeover import kept
 from orchestrator.takeover.uses import uses
-
-_OPEN = (State.APPLYING, State.ROLLING_BACK, State.FINALIZING)
 
 
 def _root(context: Context) -> Path:
     return context.paths().base_dir
 
 
-def _catalogue(context: Context) -> tuple[Layout, ...]:
-    own = context.paths().orchestrator_dir / names.LAYOUTS
-    return load_catalogue(directories=[] if own.parent.is_symlink() else [own])
-
-
 def _present(context: Context, *, ours_to_move: bool) -> list[tuple[Layout, list[str]]]:
-    """Returns the layouts that are here with the sources that would move (or that are only named)."""
-    home = context.environment.get("HOME")
-    places = Places(os.fspath(_root(context)), home)
-    found = []
-    for layout in _catalogue(context):
-        if recognised(layout.recognise, places):
-            sources = _sources(layout, places, ours_to_move=ours_to_move)
-            if sources:
-                found.append((layout, sources))
-    return found
-
-
-def _sources(layout: Layout, places: Places, *, ours_to_move: bool) -> list[str]:
-    return [
-        path if entry.at_home else places.relative(path)
-        for entry in layout.entries
-        if (entry.action is not How.REPORT) is ours_to_move
-        for path in places.find(entry.source)
-        if fits(entry.when, path, places)
-    ]
-
-
-def _may_be_there(context: Context) -> bool:
-    """Returns whether the catalogue should be asked; reading it costs more than a quick look may."""
-    inside = context.paths().orchestrator_dir
-    listed = [inside / name for name in (names.SESSIONS, names.LAYOUTS)]
-    more = any(place.is_dir() and any(place.iterdir()) for place in listed)
-    return more or any_found(os.fspath(_root(context)))
-
-
-def _state(context: Context) -> Diagnosis:
-    present = _present(context, ours_to_move=True) if _may_be_there(context) else []
-    if not present:
-        return ok("No state of an earlier orchestrator lies here.")
-    evidence = [f"{source} ({layout.name})" for layout, sources in present for source in sources]
-    mixed = context.ownership() is Ownership.OURS
-    said = "Old and new state lie side by side." if mixed else "State of an earlier orchestrator lies here."
-    return warn(said, "orchestrator migrate", evidence)
-
-
-def _interrupted(context: Context) -> Diagnosis:
-    record = next((one for one in records(_root(context)) if one.state in _OPEN), None)
-    if record is None:
-        return ok("No migration is half done.")
-    return fail(
-        f"The migration {record.plan.id} was interrupted ({record.state}).",
-        "orchestrator migrate --resume",
-        (f"{step.source} -> {step.target}" for step in record.plan.steps),
-    )
+    return earlier.present(context.located(), context.environment, ours_to_move=ours_to_move)
 
 
 def _waiting(context: Context) -> Diagnosis:
@@ -110,7 +53,7 @@ def _leftovers(context: Context) -> Diagnosis:
 
 def _uses(context: Context) -> Diagnosis:
     counted_uses = uses(context.paths())
-    by_name = {layout.name: layout for layout in _catalogue(context)}
+    by_name = {layout.name: layout for layout in earlier.catalogue(context.located())}
     present: Sequence[str] = [layout.name for layout, _ in _present(context, ours_to_move=True)]
     told = sorted(name for name in {*counted_uses, *present} if name in by_name)
     if not told:
@@ -140,29 +83,13 @@ def _readable(context: Context) -> Diagnosis:
     if not own.is_dir():
         return ok("This repository describes no layouts of its own.")
     try:
-        count = len(_catalogue(context)) - len(load_catalogue())
+        count = len(earlier.catalogue(context.located())) - len(load_catalogue())
     except Refused as refusal:
         return fail(refusal.message, refusal.hint)
     return ok(f"{counted(count, 'layout')} of this repository can be read.")
 
 
 CHECKS = (
-    Check(
-        "legacy-state",
-        "layout",
-        "no state of an earlier orchestrator lies about",
-        "Old and new state side by side tell two stories; `migrate` makes one of them and can be taken back.",
-        _state,
-        quick=True,
-    ),
-    Check(
-        "legacy-interrupted",
-        "layout",
-        "no migration is half done",
-        "A killed migration left a journal: it is finished or taken back, never begun again.",
-        _interrupted,
-        quick=True,
-    ),
     Check(
         "legacy-takeover",
         "layout",

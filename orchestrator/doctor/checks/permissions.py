@@ -6,23 +6,10 @@ import os
 import stat
 
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.diagnosis import Check, Diagnosis, fail, ok, skip, warn
+from orchestrator.doctor.diagnosis import Check, Diagnosis, ok, skip, warn
 from orchestrator.paths import names
 
 _LOOKED_AT = 5000
-
-
-def _directory(context: Context) -> Diagnosis:
-    directory = context.require_ours().orchestrator_dir
-    mode = stat.S_IMODE(os.lstat(directory).st_mode)
-    if os.name != "posix" or not mode & 0o077:
-        return ok(f"{directory} is private ({mode:04o}).")
-    if mode & 0o022:
-        return fail(
-            f"Others may write to {directory} ({mode:04o}), and so decide what runs.",
-            f"chmod 700 {directory}",
-        )
-    return warn(f"Others may read {directory} ({mode:04o}).", f"chmod 700 {directory}")
 
 
 def _files(context: Context) -> Diagnosis:
@@ -66,30 +53,7 @@ def _owners(context: Context) -> Diagnosis:
     )
 
 
-def _writable(context: Context) -> Diagnosis:
-    located = context.located()
-    places = {located.home, located.common_dir, os.path.join(located.common_dir, "objects")}
-    if os.path.isdir(located.orchestrator_dir):
-        places.add(located.orchestrator_dir)
-    closed = sorted(place for place in places if not os.access(place, os.W_OK | os.X_OK))
-    if not closed:
-        return ok("You may write where runs need to.")
-    return warn(
-        "You may look, but nothing can be started here: a place that runs write to is read-only.",
-        "Make it writable, or work in a clone.",
-        closed,
-    )
-
-
 CHECKS = (
-    Check(
-        "permissions-directory",
-        "permissions",
-        ".orchestrator/ is private",
-        "It is made with mode 0700. Who can write there decides what runs.",
-        _directory,
-        quick=True,
-    ),
     Check(
         "permissions-files",
         "permissions",
@@ -103,13 +67,5 @@ CHECKS = (
         "everything in it belongs to you",
         "A command run with sudo leaves files that later commands cannot write.",
         _owners,
-    ),
-    Check(
-        "permissions-writable",
-        "permissions",
-        "you may write where runs need to",
-        "On a read-only repository `status`, `log` and `doctor` still work.",
-        _writable,
-        quick=True,
     ),
 )

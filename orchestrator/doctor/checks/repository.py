@@ -5,51 +5,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.diagnosis import Check, Diagnosis, fail, ok, skip, warn
-from orchestrator.errors import Refused
-from orchestrator.repo.git import split
-
-_SECRETS = (
-    r"sk-[A-Za-z0-9_-]{16,}"
-    r"|AKIA[0-9A-Z]{16}"
-    r"|gh[pousr]_[A-Za-z0-9]{30,}"
-    r"|xox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|AGE-SECRET-KEY-1[0-9A-Z]{10,}"
-)
-
-
-def _root(context: Context) -> Diagnosis:
-    try:
-        located = context.located()
-    except Refused as refusal:
-        return fail(refusal.message, refusal.hint)
-    evidence = [f"working tree {located.checkout}", f"git directory {located.git_dir}"]
-    if located.home != located.checkout:
-        evidence.append(f"state is kept in {located.home}")
-    context.git().run("rev-parse", "--git-dir", timeout_s=15)
-    return ok(f"The repository is {located.checkout}.", evidence)
-
-
-def _first_commit(context: Context) -> Diagnosis:
-    head = context.repository().head()
-    if head.oid is None:
-        return warn(
-            "There is no commit yet, so no run can start.", 'git add -A && git commit -m "first commit"'
-        )
-    where = head.branch.removeprefix("refs/heads/") if head.branch else "no branch (detached)"
-    return ok(f"HEAD is {head.oid[:12]} on {where}.")
-
-
-def _operation(context: Context) -> Diagnosis:
-    doing = context.repository().operation_in_progress()
-    if doing is None:
-        return ok("No merge, rebase or bisect is under way.")
-    hint = f"git {doing.split()[0]} --abort (or finish it; `git status` says how)"
-    return warn(
-        f"A {doing} is under way: no run starts, and nothing is merged, until it is finished.",
-        "git bisect reset" if doing == "bisect" else hint,
-    )
+from orchestrator.doctor.diagnosis import Check, Diagnosis, ok
 
 
 def _history(context: Context) -> Diagnosis:
@@ -78,52 +34,7 @@ def _other_repositories(context: Context) -> Diagnosis:
     return ok("Other repositories lie inside." if inner else "No other repository lies inside.", inner)
 
 
-def _secrets(context: Context) -> Diagnosis:
-    if context.repository().head().oid is None:
-        return skip("There is no commit yet.")
-    words = ("grep", "--cached", "-n", "-I", "-z", "--no-color", "-m", "1", "-E", "-e", _SECRETS)
-    done = context.git().run(*words, ok=(0, 1), timeout_s=15)
-    items = split(done.stdout.replace(b"\n", b"\0") + b"\0")
-    places = [
-        f"{os.fsdecode(name)}:{line.decode()}"
-        for name, line in zip(items[::3], items[1::3], strict=False)
-        if line.isdigit()
-    ]
-    if not places:
-        return ok("No tracked file holds what looks like a secret.")
-    return warn(
-        "Tracked files hold what looks like a secret; agents can read it, and so can every clone.",
-        "Replace the secret where it is used, revoke it, and remove it from the file.",
-        places,
-    )
-
-
 CHECKS = (
-    Check(
-        "repository-root",
-        "repository",
-        "the repository can be found and read",
-        "Everything else needs a git repository with a working tree that belongs to you. Bare, broken, "
-        "spoofed and foreign-owned ones are refused.",
-        _root,
-        quick=True,
-    ),
-    Check(
-        "repository-first-commit",
-        "repository",
-        "there is a commit to start from",
-        "A run starts from a commit; `init` works without one.",
-        _first_commit,
-        quick=True,
-    ),
-    Check(
-        "repository-operation",
-        "repository",
-        "no merge, rebase, cherry-pick or bisect is half done",
-        "Runs and merges are refused in the middle of another operation of yours.",
-        _operation,
-        quick=True,
-    ),
     Check(
         "repository-history",
         "repository",
@@ -137,12 +48,5 @@ CHECKS = (
         "whether other repositories lie inside this one",
         "Only the repository asked for is worked on; nested ones have to be named.",
         _other_repositories,
-    ),
-    Check(
-        "repository-secrets",
-        "repository",
-        "no tracked file holds what looks like a secret",
-        "Well-known shapes of keys are looked for in the index. The place is shown, never the value.",
-        _secrets,
     ),
 )

@@ -7,43 +7,33 @@ from datetime import UTC, datetime
 
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, in_bytes, ok, skip, warn
-from orchestrator.errors import OrchestratorError, Refused, StateDamaged
+from orchestrator.errors import StateDamaged
 from orchestrator.model.run import ENDED_RUN, RunStatus
 from orchestrator.paths import names
 
 _BIG_LOG_BYTES = 64 << 20
 
 
-def _database(context: Context) -> Diagnosis:
-    paths = context.require_ours()
-    try:
-        context.state()
-    except StateDamaged as error:
-        return fail(error.message, "orchestrator doctor --recover")
-    except Refused as refusal:
-        return _unusable(context, refusal)
-    except OrchestratorError as error:
-        return fail(error.message, error.hint)
-    return ok(f"{counted(len(context.runs()), 'run')} in {in_bytes(os.lstat(paths.state_file).st_size)}.")
-
-
-def _unusable(context: Context, refusal: Refused) -> Diagnosis:
-    if refusal.code != "state-missing":
-        older = refusal.code == "state-older"
-        return (warn if older else fail)(refusal.message, refusal.hint, fixable=older)
-    if os.path.lexists(context.paths().state_file):
-        return warn("The making of the database was cut off.", "orchestrator doctor --fix", fixable=True)
-    kept = {name for name in context.refs.peek() or () if name.startswith(names.RUN_REFS)}
-    if kept - {names.RUN_REFS + run_id for run_id in context.elsewhere()}:
-        return fail("The database is gone, but there are checkpoints.", "orchestrator doctor --recover")
-    return ok("No run has been started here yet.")
-
-
 def _integrity(context: Context) -> Diagnosis:
     problems = context.state().problems()
     if problems:
         return fail("The database is damaged.", "orchestrator doctor --recover", problems)
-    return ok("SQLite finds the file and all references in it sound.")
+    try:
+        context.runs()
+    except StateDamaged as error:
+        return fail(error.message, "orchestrator doctor --recover")
+    return ok("SQLite finds the file and all references in it sound, and every run can be read.")
+
+
+def _orphans(context: Context) -> Diagnosis:
+    found = context.state().orphans()
+    if not found:
+        return ok("Every event and operation belongs to a run that is there.")
+    return warn(
+        "Events or operations name runs that the database does not hold: somebody removed rows by hand.",
+        "orchestrator doctor --recover (brings back runs whose checkpoints exist)",
+        found,
+    )
 
 
 def _events(context: Context) -> Diagnosis:
@@ -160,19 +150,18 @@ def _clock(context: Context) -> Diagnosis:
 
 CHECKS = (
     Check(
-        "state-database",
-        "state",
-        "the database can be read",
-        "Runs, events and findings are in state.db. A damaged or missing one is rebuilt from checkpoints.",
-        _database,
-        quick=True,
-    ),
-    Check(
         "state-integrity",
         "state",
         "the database is sound",
-        "SQLite's own check of the file, and of every reference from one row to another.",
+        "SQLite's own check of the file and of every reference between rows; then every run is read.",
         _integrity,
+    ),
+    Check(
+        "state-orphans",
+        "state",
+        "no event or operation names a run that is not there",
+        "Other rows cannot; these outlive a run that somebody removed by hand.",
+        _orphans,
     ),
     Check(
         "state-events",

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.diagnosis import Check, Diagnosis, fail, in_bytes, ok, skip, warn
+from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, in_bytes, ok, skip, warn
 from orchestrator.doctor.footprint import measure
-from orchestrator.fs.disk import Disk
+from orchestrator.doctor.quick.surroundings import kept_at
 from orchestrator.fs.probe import is_directory_held
 from orchestrator.paths import names
 
-_LITTLE_BYTES, _TOO_LITTLE_BYTES = 1 << 30, 64 << 20
-_FEW_INODES, _TOO_FEW_INODES = 10_000, 500
 _MUCH_BYTES = 20 << 30
+_RUNS_SHOWN = 5
 _NETWORK = frozenset(
     {
         "nfs",
@@ -34,32 +33,6 @@ _POOR = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk"})
 _PASSING = frozenset({"tmpfs", "ramfs"})
 
 
-def _home(context: Context) -> str:
-    located = context.located()
-    return located.orchestrator_dir if os.path.isdir(located.orchestrator_dir) else located.home
-
-
-def _space(context: Context) -> Diagnosis:
-    free = min(Disk().free_space(place).bytes for place in (_home(context), context.located().common_dir))
-    said = f"{in_bytes(free)} are free."
-    if free < _TOO_LITTLE_BYTES:
-        return fail(said, "Free space on that disk; interrupted runs go on with: orchestrator resume")
-    if free < _LITTLE_BYTES:
-        return warn(said, "Free space on that disk before starting runs.")
-    return ok(said)
-
-
-def _inodes(context: Context) -> Diagnosis:
-    known = [Disk().free_space(place).inodes for place in (_home(context), context.located().common_dir)]
-    free = min((each for each in known if each is not None), default=None)
-    if free is None:
-        return ok("This file system has no limit on the number of files.")
-    said = f"{free:,} more files can be made."
-    if free < _TOO_FEW_INODES:
-        return fail(said, "Remove files from that disk that nobody needs.")
-    return warn(said, "Remove files from that disk that nobody needs.") if free < _FEW_INODES else ok(said)
-
-
 def _usage(context: Context) -> Diagnosis:
     kinds = measure(context.require_ours().orchestrator_dir)
     total = sum(kind.size_bytes for kind in kinds)
@@ -68,6 +41,31 @@ def _usage(context: Context) -> Diagnosis:
     if total > _MUCH_BYTES:
         return warn(f"It holds {in_bytes(total)}.", "orchestrator doctor --footprint", lines)
     return ok(f"It holds {in_bytes(total)}.", lines)
+
+
+def _runs(context: Context) -> Diagnosis:
+    paths = context.require_ours()
+    parts: dict[str, dict[str, int]] = {}
+    places = {
+        "artifacts": paths.artifacts_dir,
+        "tree": context.trees().root,
+        "manifest": paths.checkpoints_dir,
+    }
+    for what, place in places.items():
+        for kind in measure(place):
+            run = kind.name.removesuffix(".json")
+            if not run.startswith("."):
+                parts.setdefault(run, {})[what] = kind.size_bytes
+    if not parts:
+        return ok("No run has left anything here.")
+    largest = sorted(parts, key=lambda run: -sum(parts[run].values()))[:_RUNS_SHOWN]
+    lines = [
+        f"{run}: {in_bytes(sum(parts[run].values()))} "
+        f"({', '.join(f'{what} {in_bytes(size)}' for what, size in parts[run].items())})"
+        for run in largest
+    ]
+    total = sum(sum(sizes.values()) for sizes in parts.values())
+    return ok(f"{in_bytes(total)} belong to {counted(len(parts), 'run')}, the largest first.", lines)
 
 
 def mount_of(path: str) -> tuple[str, str, bool] | None:
@@ -89,7 +87,7 @@ def mount_of(path: str) -> tuple[str, str, bool] | None:
 
 
 def _kind(context: Context) -> Diagnosis:
-    mount = mount_of(os.path.realpath(_home(context)))
+    mount = mount_of(os.path.realpath(kept_at(context)))
     if mount is None:
         return skip("This system does not tell.")
     point, kind, read_only = mount
@@ -128,6 +126,31 @@ def _folding(context: Context) -> Diagnosis:
     return ok("Names that differ in case are different names.")
 
 
+def _links(context: Context) -> Diagnosis:
+    place = kept_at(context)
+    settings = context.git().run("config", "--bool", "--get", "core.symlinks", ok=(0, 1, 128), timeout_s=15)
+    missing = "git found no symbolic links when it made this repository (core.symlinks)"
+    lines = [missing] if settings.stdout.strip() == b"false" else []
+    if _limit(place, "PC_2_SYMLINKS") == 0:
+        lines.append(f"the system says that {place} can hold no symbolic links")
+    if _limit(place, "PC_LINK_MAX") == 1:
+        lines.append(f"the system says that {place} can hold no hard links")
+    if not lines:
+        return ok("The file system has symbolic and hard links.")
+    return warn(
+        "The file system has no links: trees that need them differ from what was committed.",
+        "Work in a clone on a local disk.",
+        lines,
+    )
+
+
+def _limit(place: str, name: str) -> int | None:
+    try:
+        return os.pathconf(place, name)
+    except (AttributeError, OSError, ValueError):
+        return None  # this system does not tell
+
+
 def _locking(context: Context) -> Diagnosis:
     is_directory_held(context.located().common_dir)
     return ok("The file system has locks.")
@@ -135,27 +158,18 @@ def _locking(context: Context) -> Diagnosis:
 
 CHECKS = (
     Check(
-        "disk-space",
-        "disk",
-        "there is room on the disk",
-        "A full disk stops runs; what they reached is kept.",
-        _space,
-        quick=True,
-    ),
-    Check(
-        "disk-inodes",
-        "disk",
-        "there is room for more files",
-        "A file system can be out of inodes while bytes are free.",
-        _inodes,
-        quick=True,
-    ),
-    Check(
         "disk-usage",
         "disk",
         "how much .orchestrator/ holds",
         "Its largest parts; `--footprint` lists everything.",
         _usage,
+    ),
+    Check(
+        "disk-runs",
+        "disk",
+        "how much each run holds",
+        "Its transcripts and outputs, its trees and its list of checkpoints; the largest runs are named.",
+        _runs,
     ),
     Check(
         "file-system-kind",
@@ -170,6 +184,13 @@ CHECKS = (
         "names that differ in case are different names",
         "On macOS and Windows they usually are not.",
         _folding,
+    ),
+    Check(
+        "file-system-links",
+        "file system",
+        "the file system has links",
+        "Repositories hold symbolic links, and files appear under their names by hard ones.",
+        _links,
     ),
     Check(
         "file-system-locks",

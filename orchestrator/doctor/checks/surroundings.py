@@ -4,48 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from orchestrator.agents.preset import PRESETS
 from orchestrator.agents.programs import find_program
-from orchestrator.discovery import ENVIRONMENT
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, ok, skip, warn
-from orchestrator.engine.start import NESTED_MARK
 
-_DISTURBING = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG_COUNT",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_TEMPLATE_DIR",
-)
-
-
-def _git_variables(context: Context) -> Diagnosis:
-    found = [name for name in _DISTURBING if name in context.environment]
-    if not found:
-        return ok("No variable leads git elsewhere.")
-    return warn(
-        "Variables for git are set, as they are inside a hook. Our git calls clear them; yours do not.",
-        "unset " + " ".join(found),
-        (f"{name}={context.environment[name][:100]}" for name in found),
-    )
-
-
-def _own_variables(context: Context) -> Diagnosis:
-    named = context.environment.get(ENVIRONMENT)
-    if context.environment.get(NESTED_MARK):
-        return warn("This is an agent's own session: a run cannot start another run.", f"unset {NESTED_MARK}")
-    if named:
-        return ok(f"{ENVIRONMENT} says where the state is.", (named,))
-    return ok("No variable of ours is set.")
+_CLOCK_TOLERANCE_S = 86400.0
+"""Authors' clocks differ by minutes, and somebody's time zone may be wrong by hours."""
 
 
 def _umask(context: Context) -> Diagnosis:
@@ -59,6 +27,19 @@ def _umask(context: Context) -> Diagnosis:
     if int(said, 8) & 0o002:
         return ok(f"The umask is {said}.")
     return warn(f"The umask is {said}: others may write to files that you and agents make.", "umask 022")
+
+
+def _clock(context: Context) -> Diagnosis:
+    if context.head()[0] is None:
+        return skip("There is no commit to compare it with.")
+    said = context.git().text("log", "-1", "--format=%ct", "HEAD")
+    ahead_s = int(said) - time.time()
+    if ahead_s > _CLOCK_TOLERANCE_S:
+        return warn(
+            f"The newest commit was made {ahead_s / 3600:,.0f} h from now: this clock or another was wrong.",
+            "Set the clock of this machine, if it is this one.",
+        )
+    return ok("The clock is not behind the newest commit.")
 
 
 def _python(context: Context) -> Diagnosis:
@@ -97,50 +78,20 @@ def _configured(context: Context) -> Diagnosis:
     return ok("The programs of all configured agents are there." if agents else "No agent is configured.")
 
 
-def _machine(context: Context) -> Diagnosis:
-    web = context.web()
-    evidence = [f"{name} is set" for name in web.environment.evidence]
-    if web.links and web.environment.link_form:
-        evidence.append(f"ports are reached at {web.environment.link_form}")
-    session = context.paths().session_id
-    if session is not None:
-        evidence.append(f"the session in use is {session}")
-    said = web.sentence()
-    return ok(said[0].upper() + said[1:] + ".", evidence)
-
-
 CHECKS = (
-    Check(
-        "environment-machine",
-        "environment",
-        "what kind of machine this is, and what follows",
-        "Codespaces, Claude Code on the web and CI jobs do not last: there each session keeps a state of its "
-        "own, nobody is asked, and room is made when a run ends. `web_mode` and `web` set each by itself.",
-        _machine,
-        quick=True,
-    ),
-    Check(
-        "environment-git",
-        "environment",
-        "no GIT_* variable leads git elsewhere",
-        "Hooks run with GIT_DIR set; commands started there would act on another repository.",
-        _git_variables,
-        quick=True,
-    ),
-    Check(
-        "environment-own",
-        "environment",
-        "whether variables of ours are set",
-        "ORCHESTRATOR_DIR moves the state; the marker of an agent's session forbids runs.",
-        _own_variables,
-        quick=True,
-    ),
     Check(
         "environment-umask",
         "environment",
         "others cannot write to new files",
         "Our own files have fixed modes; those of agents follow the umask.",
         _umask,
+    ),
+    Check(
+        "environment-clock",
+        "environment",
+        "the clock is not behind the newest commit",
+        "Runs, locks and reports carry the time of this machine; no decision rests on it alone.",
+        _clock,
     ),
     Check(
         "environment-python",
