@@ -116,8 +116,10 @@ def _show_only(call: Invocation, shown: Preview) -> int:
 
 def _start(call: Invocation, workspace: Workspace, request: RunRequest, shown: Preview, *, wait: bool) -> int:
     from orchestrator.cli.working import work_and_show
+    from orchestrator.engine.secrets import require_secrets
     from orchestrator.engine.start import start_run
 
+    require_secrets(workspace.context, request.config, request.options)
     call.screen.out(f"run {shown.run_id}")
     for parts in first_screen(shown):
         call.screen.note(*parts)

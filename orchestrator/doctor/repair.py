@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from orchestrator.config.schema import Config
 from orchestrator.doctor.checks.git import our_ref_locks
 from orchestrator.doctor.checks.layout import missing_directories, stale_trees, temporary_files
 from orchestrator.doctor.checks.processes import orphans
+from orchestrator.doctor.checks.secrets import ignore_file_is_wrong
 from orchestrator.doctor.context import Context, run_of_ref
 from orchestrator.doctor.diagnosis import counted
 from orchestrator.engine.context import EngineContext
@@ -28,7 +29,7 @@ from orchestrator.process import leftovers
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
-from orchestrator.state.layout import Layout, rebuild_layout, require_ours
+from orchestrator.state.layout import Layout, keep_ignore_file, rebuild_layout, require_ours
 from orchestrator.state.manager import StateManager
 
 
@@ -55,7 +56,16 @@ def plan_repairs(context: Context, check_ids: set[str]) -> tuple[Repair, ...]:
     Where something cannot be looked at, there is nothing to repair.
     """
     planned = []
-    for plan in (_directories, _schema, _processes, _ref_locks, _operations, _trees, _temporary):
+    for plan in (
+        _directories,
+        _ignored_secrets,
+        _schema,
+        _processes,
+        _ref_locks,
+        _operations,
+        _trees,
+        _temporary,
+    ):
         try:
             planned += [repair for repair in plan(context) if repair.check_id in check_ids]
         except (OrchestratorError, OSError):
@@ -87,6 +97,17 @@ def _directories(context: Context) -> Iterator[Repair]:
         yield Repair("layout-ignored", f"write {paths.ignore_file} again", _make_missing)
     if missing:
         yield Repair("layout-complete", f"make {', '.join(missing)} again", _make_missing)
+
+
+def _ignored_secrets(context: Context) -> Iterator[Repair]:
+    if ignore_file_is_wrong(context):
+        yield Repair("secrets-shared", f"correct {context.paths().ignore_file}", _correct_ignore_file)
+
+
+def _correct_ignore_file(context: Context) -> str:
+    committed = context.loaded().config.secrets.mode == "committed"
+    keep_ignore_file(context.require_ours(), Disk(), committed=committed)
+    return f"the ignore file lets encrypted secrets {'through' if committed else 'no longer through'}"
 
 
 def _make_missing(context: Context) -> str:
@@ -201,11 +222,18 @@ def _opened(context: Context) -> Iterator[EngineContext]:
             trees=trees,
             checkpoints=Checkpoints(repository, paths, trees),
             agents=_no_agent,
+            secrets=_no_secret,
             environment=context.environment,
             repo_id=layout.repo_id,
         )
     finally:
         state.close()
+
+
+def _no_secret(
+    names: tuple[str, ...], *, config: Config, overrides: Mapping[str, str], passed: tuple[str, ...]
+) -> dict[str, str]:
+    raise Refused("doctor hands out no secrets.", code="no-agent", hint="orchestrator resume")
 
 
 def _no_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:

@@ -28,6 +28,18 @@ IGNORE_TEXT = """\
 !/prompts/
 !/layouts/
 """
+COMMITTED_SECRETS_TEXT = """\
+# secrets.mode is committed: encrypted secrets are shared. `orchestrator secrets` keeps these lines.
+!/secrets/
+/secrets/*
+!/secrets/*/
+/secrets/*/*
+!/secrets/*/*.age
+!/secrets/*/recipients.txt
+# End of secrets.
+"""
+"""Stands at the end of the ignore file while encrypted secrets may be committed, and else not at all."""
+
 PRIVATE_IGNORE_TEXT = "# Made by `orchestrator init --private`: nothing here is shared.\n*\n"
 
 DIRECTORIES = (
@@ -174,6 +186,37 @@ def rebuild_layout(
     return _complete(paths, disk, IGNORE_TEXT, workflow_yaml, repo_id)
 
 
+def keep_ignore_file(paths: OrchestratorPaths, disk: Disk, *, committed: bool) -> bool:
+    """Makes the ignore file let encrypted secrets through, or not; returns whether it was changed.
+
+    What a person wrote into it stays. `init --private` goes before: then nothing is let through.
+    """
+    try:
+        with open(paths.ignore_file, "rb") as file:
+            before = file.read().decode("utf-8", "surrogateescape")
+    except OSError:
+        return False  # `doctor` says that it is gone
+    if before == PRIVATE_IGNORE_TEXT:
+        return False
+    after = before.replace(COMMITTED_SECRETS_TEXT, "")
+    if committed:
+        line_end = "" if after.endswith("\n") or not after else "\n"
+        after = f"{after}{line_end}{COMMITTED_SECRETS_TEXT}"
+    if after == before:
+        return False
+    disk.write(paths.ignore_file, after.encode("utf-8", "surrogateescape"), mode=0o644)
+    return True
+
+
+def lets_secrets_through(paths: OrchestratorPaths) -> bool:
+    """Returns whether the ignore file lets encrypted secrets be committed."""
+    try:
+        with open(paths.ignore_file, "rb") as file:
+            return COMMITTED_SECRETS_TEXT.encode() in file.read()
+    except OSError:
+        return False
+
+
 def is_remains(directory: str) -> bool:
     """Returns whether a directory without a readable `layout.json` holds only what we could have made."""
     if os.path.islink(directory):
@@ -237,7 +280,8 @@ def _unfinished(directory: str, entries: set[str]) -> bool:
     """Returns whether a killed `init` left it: our ignore file, and directories of ours that are empty."""
     try:
         with open(os.path.join(directory, names.IGNORE), "rb") as file:
-            ours = file.read(4096).decode("utf-8", "replace") in (IGNORE_TEXT, PRIVATE_IGNORE_TEXT)
+            text = file.read(4096).decode("utf-8", "replace").replace(COMMITTED_SECRETS_TEXT, "")
+        ours = text in (IGNORE_TEXT, PRIVATE_IGNORE_TEXT)
         made = entries - names.COMMITTABLE
         empty = all(not os.listdir(os.path.join(directory, entry)) for entry in made & set(DIRECTORIES))
     except OSError:
