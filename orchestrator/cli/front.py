@@ -42,16 +42,29 @@ def _answer(arguments: list[str]) -> int:
     if page is not None:
         sys.stdout.write(page)
         return 0
-    flags, run_id = _plain_status(arguments)
-    if flags is not None:
-        from orchestrator.cli.quick_status import answer
-
-        status = answer(flags, run_id)
-        if status is not None:
-            return status
+    status = _at_once(arguments)
+    if status is not None:
+        return status
     from orchestrator.cli.app import call
 
     return call(arguments)
+
+
+def _at_once(arguments: list[str]) -> int | None:
+    """Returns the exit status of a command that needs nothing dear; None hands it to the full command."""
+    if "status" in arguments:
+        flags, words = _plain(arguments)
+        if flags is not None and words[:1] == ["status"] and len(words) <= 2:
+            from orchestrator.cli import quick_status
+
+            return quick_status.answer(flags, words[1] if words[1:] else None)
+    elif "which" in arguments:
+        flags, words = _plain(arguments)
+        if flags is not None and words[:2] == ["secrets", "which"] and len(words) == 3:
+            from orchestrator.cli import quick_which
+
+            return quick_which.answer(flags, words[2])
+    return None
 
 
 def _help_page(arguments: list[str]) -> str | None:
@@ -64,10 +77,8 @@ def _help_page(arguments: list[str]) -> str | None:
     return PAGES.get(" ".join(words))
 
 
-def _plain_status(arguments: list[str]) -> tuple[Flags | None, str | None]:
-    """Returns the flags and the run id of a `status` with nothing unusual about it, else (None, None)."""
-    if "status" not in arguments:
-        return None, None
+def _plain(arguments: list[str]) -> tuple[Flags | None, list[str]]:
+    """Returns the flags and the words of a line with nothing unusual about it, else None."""
     from orchestrator.cli.flags import Flags
     from orchestrator.errors import Refused
 
@@ -80,13 +91,12 @@ def _plain_status(arguments: list[str]) -> tuple[Flags | None, str | None]:
                 flags.enter(next(tokens, ""))
             elif token.startswith("-"):
                 if not flags.take(token):
-                    return None, None
+                    return None, []
             else:
                 words.append(token)
         except Refused:
-            return None, None
-    usual = words[:1] == ["status"] and len(words) <= 2 and not flags.help
-    return (flags, words[1] if words[1:] else None) if usual else (None, None)
+            return None, []
+    return (None, []) if flags.help else (flags, words)
 
 
 if __name__ == "__main__":

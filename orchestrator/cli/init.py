@@ -42,6 +42,7 @@ def init(
     made = make(paths, private=private, workflow=workflow)
     facts: dict[str, Json] = {"directory": str(paths.orchestrator_dir), "created": list(made)}
     _say_made(call, paths, made)
+    _share_secrets(call, located, paths)
     trusted = _trust(call, trust_now=trust)
     if call.screen.as_json:
         call.screen.json({**facts, "trusted": trusted})
@@ -114,6 +115,18 @@ def make(paths: OrchestratorPaths, *, private: bool, workflow: bytes | None) -> 
         return made
     disk.write(schema, packaged(), mode=0o644)
     return (*made, SCHEMA_NAME)
+
+
+def _share_secrets(call: Invocation, located: Located, paths: OrchestratorPaths) -> None:
+    """Lets git see encrypted secrets where the configuration says so, and only there."""
+    from orchestrator.config.load import load
+    from orchestrator.fs.disk import Disk
+    from orchestrator.state.layout import keep_ignore_file
+
+    loaded = load(
+        repository=Path(located.checkout), state_root=Path(located.home), environment=call.environment
+    )
+    keep_ignore_file(paths, Disk(), committed=loaded.config.secrets.mode == "committed")
 
 
 def _say_made(call: Invocation, paths: OrchestratorPaths, made: tuple[str, ...]) -> None:
