@@ -21,6 +21,7 @@ Benchmark = Callable[[Place, Sizes, int], list[Result]]
 BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "status": (start_up.status, 41),
     "help": (start_up.help, 15),
+    "which": (start_up.which, 41),
     "step": (recording.step, 300),
     "checkpoint": (checkpointing.checkpoint, 15),
     "tree": (isolation.tree, 11),

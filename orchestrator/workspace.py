@@ -214,6 +214,8 @@ class SecretPlaces:
         for name in passed:
             if self.environment.get(name):
                 self.on_resolved(name, self.environment[name])
+        if not names:
+            return {}
         stores = secret_stores(self.paths, self.repo_id, config)
         sources = (
             *stored_sources(self.environment, overrides, stores),

@@ -25,7 +25,7 @@ def test_a_benchmark_measures_something_and_leaves_the_environment_alone(name: s
 
 
 def test_every_goal_is_held_against_a_number() -> None:
-    assert {"status", "help", "step", "checkpoint", "tree"} <= set(run.BENCHMARKS)
+    assert {"status", "help", "which", "step", "checkpoint", "tree"} <= set(run.BENCHMARKS)
 
 
 def test_a_run_prints_one_row_for_each_result_and_the_machine_without_its_name(

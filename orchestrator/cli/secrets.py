@@ -163,6 +163,7 @@ def show(
         call.screen.out(f"{name} is in the {store.label}: {store.path(name)}")
         call.screen.note("Its value is printed with --reveal.")
         return 0
+    _require_person(call)
     from orchestrator.secretstore.identity import load_identities
 
     value = store.reveal(name, load_identities(call.environment))
@@ -173,6 +174,18 @@ def show(
         return 0
     call.screen.raw(value + b"\n" if is_terminal(sys.stdout) else value)
     return 0
+
+
+def _require_person(call: Invocation) -> None:
+    """Refuses to show values inside an agent's session: it gets what it lists, and asks for no more."""
+    from orchestrator.process.command import MARKER
+
+    if call.environment.get(MARKER):
+        raise Refused(
+            "This is an agent's own session: values are not shown here.",
+            code="nested-session",
+            hint="Let the agent or its step list the secret: `secrets: [NAME]` in workflow.yaml.",
+        )
 
 
 app.command("which", cls=Command, add_help_option=False)(secret_which.which)

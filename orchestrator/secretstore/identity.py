@@ -9,7 +9,6 @@ from pathlib import Path
 from orchestrator.errors import CredentialMissing
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import told
-from orchestrator.fs.lock import FileLock
 from orchestrator.secretstore import age, private
 from orchestrator.secretstore.age import Identity
 
@@ -96,6 +95,8 @@ def own_recipient(environment: Mapping[str, str], disk: Disk) -> str:
 
 
 def _make(path: Path, disk: Disk) -> str:
+    from orchestrator.fs.lock import FileLock  # only who makes a key pays for it
+
     disk.make_dir(path.parent)
     lock = FileLock(f"{path}.lock", what="Your private key", command="orchestrator secrets")
     lock.acquire(_PATIENCE_S)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.secretstore.lookup import InStore, NativeVariable, Override, OwnVariable, Source
@@ -13,10 +15,21 @@ from orchestrator.secretstore.store import Store
 REPOSITORY = "repository store"
 GLOBAL = "global store"
 _LOCK = "secrets.lock"
+_REPO_ID = re.compile(r"[0-9a-f]{8,64}")
 
 
 def repository_store(paths: OrchestratorPaths, repo_id: str, *, committed: bool, disk: Disk) -> Store:
-    """Returns the store of one repository; it may not exist yet."""
+    """Returns the store of one repository; it may not exist yet.
+
+    Raises:
+        Refused: `repo-id-invalid`, a layout.json that came with a clone names a place of its own choice.
+    """
+    if not _REPO_ID.fullmatch(repo_id):
+        raise Refused(
+            f"{paths.layout_file} names the repository {repo_id[:80]!r}, which no `init` has made.",
+            code="repo-id-invalid",
+            hint="Take layout.json out of git, remove it, and call: orchestrator init",
+        )
     return Store(
         paths.secrets_dir / repo_id,
         label=REPOSITORY,

@@ -17,7 +17,6 @@ from pathlib import Path
 from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable, told
-from orchestrator.fs.lock import FileLock
 from orchestrator.secretstore import age, identity, private, recipients
 from orchestrator.secretstore.age import Identity
 from orchestrator.secretstore.names import checked_name
@@ -97,7 +96,7 @@ class Store:
         Raises:
             Refused: `secret-store-unsafe`.
         """
-        private.require(self.directory, self.forbidden, UNSAFE)
+        self._require_private()
         try:
             entries = sorted(os.listdir(self.directory))
         except FileNotFoundError:
@@ -117,8 +116,7 @@ class Store:
             Refused: `secret-store-unsafe`; `unsafe-path`; `secrets-not-installed`.
         """
         path = self.path(name)
-        private.require(self.directory, self.forbidden, UNSAFE)
-        private.require(path, self.forbidden, UNSAFE)
+        self._require_private(path)
         with told(path):
             data = private.read(path)
         return None if data is None else age.decrypt(data, identities, os.fspath(path))
@@ -129,8 +127,7 @@ class Store:
         Raises:
             Refused: `secret-store-unsafe`; `unsafe-path`.
         """
-        private.require(self.directory, self.forbidden, UNSAFE)
-        private.require(self.recipients_file, self.forbidden, UNSAFE)
+        self._require_private(self.recipients_file)
         with told(self.recipients_file):
             data = private.read(self.recipients_file)
         return recipients.parse(data or b"", os.fspath(self.recipients_file))
@@ -209,6 +206,11 @@ class Store:
                 self._disk.write(self.recipients_file, named.settled(today).encode())
         return Rekeyed(tuple(values), rotate)
 
+    def _require_private(self, *files: Path) -> None:
+        private.require(self.directory.parent, 0, UNSAFE)  # a clone may bring a link in its place
+        for place in (self.directory, *files):
+            private.require(place, self.forbidden, UNSAFE)
+
     def _require_access(self, keys: Sequence[str], identities: Sequence[Identity]) -> None:
         try:
             age.decrypt(age.encrypt(b"probe", keys), identities, "probe")
@@ -237,12 +239,15 @@ class Store:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Holds the lock of the store, with its directory made, private, and free of what a kill left."""
+        from orchestrator.fs.lock import FileLock  # only who changes a store pays for it
+
         self._disk.make_dir(self._lock.parent)
         lock = FileLock(self._lock, what=f"The {self.label}", command="orchestrator secrets")
         lock.acquire(_PATIENCE_S)
         try:
+            self._disk.make_dir(self.directory.parent)
             self._disk.make_dir(self.directory)
-            private.require(self.directory, self.forbidden, UNSAFE)
+            self._require_private()
             for place in {self.directory, self.directory.parent, self._lock.parent}:
                 self._disk.sweep_temp(place)
             self._name_it()

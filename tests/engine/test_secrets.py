@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator.agents.preset import PRESETS, PresetAgent
 from orchestrator.engine.secrets import require_secrets
 from orchestrator.errors import CredentialMissing, SecretMissing
 from orchestrator.fs.disk import Disk
 from orchestrator.model.run import RunOptions, RunStatus
+from orchestrator.secretstore.lookup import Prompt
 from orchestrator.secretstore.places import global_store
+from orchestrator.workspace import SecretPlaces
 from tests.engine.scene import Scene
 
 VALUE = "canary-4711-value"
@@ -167,6 +170,28 @@ def test_a_typed_command_gets_nothing_that_a_configured_agent_lists(scene: Scene
     scene.run(run_id="r1", command=program)
 
     assert "A_KEY" not in shown(scene, "r1", "shown.json")
+
+
+def test_whoever_hides_values_hears_of_stored_ones_and_of_the_keys_that_a_preset_takes_by_itself(
+    scene: Scene,
+) -> None:
+    global_store(Disk()).set("A_KEY", VALUE.encode(), {})
+    heard: list[tuple[str, str]] = []
+    with scene.open() as workspace:
+        places = SecretPlaces(
+            workspace.paths,
+            workspace.layout.repo_id,
+            {"OPENAI_API_KEY": "sk-its-own", "ANTHROPIC_API_KEY": "sk-of-another"},
+            Prompt(None),
+            lambda name, value: heard.append((name, value)),
+        )
+        agent = PresetAgent("codex", PRESETS["codex"])
+
+        given = places(("A_KEY",), config=workspace.loaded.config, overrides={}, passed=agent.credentials)
+
+    assert given == {"A_KEY": VALUE}
+    assert heard == [("OPENAI_API_KEY", "sk-its-own"), ("A_KEY", VALUE)]
+    assert "sk-its-own" not in repr(places)
 
 
 def test_what_is_written_for_the_agent_goes_before_every_place(scene: Scene, tmp_path: Path) -> None:
