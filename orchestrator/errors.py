@@ -176,6 +176,7 @@ class SecretMissing(CredentialMissing):
             code="secret-missing",
             hint=f"Store it with: orchestrator secrets set {names[0]}",
         )
+        self.names = names
         self.problems = problems
 
 

@@ -124,10 +124,13 @@ class Invocation:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def ask_secret(self, name: str) -> str:
-        """Returns what a person types for a secret, which the terminal does not show."""
+        """Returns what a person types for a secret, which the terminal does not show; Ctrl-D is nothing."""
         import getpass
 
-        return getpass.getpass(f"{name} (not shown): ", stream=sys.stderr)
+        try:
+            return getpass.getpass(f"{name} (not shown): ", stream=sys.stderr)
+        except EOFError:
+            return ""
 
 
 def _no_runs() -> Refused:

@@ -5,25 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.config.frozen import thaw
+from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.workflow import PlannedStep, planned_steps
+from orchestrator.errors import SecretMissing
 from orchestrator.model.run import Run, RunOptions
 from orchestrator.ports import Agent
+
+
+def secret_names(config: Config, options: RunOptions, step: PlannedStep, agent: Agent) -> tuple[str, ...]:
+    """Returns the names that an agent and its step list; a command that was typed lists none."""
+    configured = _configured(config, options, agent)
+    own = configured.secrets if configured is not None else ()
+    return tuple(dict.fromkeys((*own, *step.secrets)))
+
+
+def secrets_of(
+    context: EngineContext, config: Config, options: RunOptions, step: PlannedStep, agent: Agent
+) -> Mapping[str, str]:
+    """Returns the values for one turn of an agent: of exactly the names that it and its step list.
+
+    Raises:
+        CredentialMissing: one is in none of the places, or cannot be read.
+        Refused: a value that no variable can carry.
+    """
+    return context.secrets(
+        secret_names(config, options, step, agent),
+        config=config,
+        overrides=_overrides(config, options, agent),
+        passed=agent.credentials,
+    )
 
 
 def require_secrets(context: EngineContext, config: Config, options: RunOptions) -> None:
     """Makes sure that every step of a run would get its secrets; their values are forgotten again.
 
+    Each is looked up once, however many steps list it.
+
     Raises:
-        CredentialMissing: one is in none of the places; nothing has begun.
+        CredentialMissing: one cannot be read, or some have no value, and all of these are named.
         Refused: what `planned_steps` and the agents refuse; a value that no variable can carry.
     """
+    missing: dict[str, str] = {}
+    seen: set[tuple[str, str | None]] = set()
     for step in planned_steps(config, options):
         if not step.secrets and not any(agent.secrets for agent in config.agents.values()):
             continue  # nothing to ask for, so nobody needs to be found
         agent = context.agents(step.agent, config=config, options=options, model=step.model)
-        secrets_of(context, config, options, step, agent)
+        overrides = _overrides(config, options, agent)
+        asked = {(name, overrides.get(name)) for name in secret_names(config, options, step, agent)} - seen
+        seen |= asked
+        try:
+            context.secrets(
+                tuple(sorted(name for name, _ in asked)), config=config, overrides=overrides, passed=()
+            )
+        except SecretMissing as error:
+            missing.update(zip(error.names, error.problems, strict=True))
+    if missing:
+        raise SecretMissing(tuple(missing), tuple(missing.values()))
 
 
 def require_secrets_of(context: EngineContext, run: Run) -> None:
@@ -31,19 +71,10 @@ def require_secrets_of(context: EngineContext, run: Run) -> None:
     require_secrets(context, thaw(run.metadata.config), run.metadata.options)
 
 
-def secrets_of(
-    context: EngineContext, config: Config, options: RunOptions, step: PlannedStep, agent: Agent
-) -> Mapping[str, str]:
-    """Returns the values for one turn of an agent: exactly the names that it and its step list.
+def _configured(config: Config, options: RunOptions, agent: Agent) -> AgentConfig | None:
+    return config.agents.get(agent.name) if options.command is None else None
 
-    A command that was typed lists none, whatever it has in common with a configured agent.
 
-    Raises:
-        CredentialMissing: one is in none of the places, or cannot be read.
-    """
-    configured = config.agents.get(agent.name) if options.command is None else None
-    own = configured.secrets if configured is not None else ()
-    overrides = configured.env if configured is not None else {}
-    return context.secrets(
-        (*own, *step.secrets), config=config, overrides=overrides, passed=agent.credentials
-    )
+def _overrides(config: Config, options: RunOptions, agent: Agent) -> Mapping[str, str]:
+    configured = _configured(config, options, agent)
+    return configured.env if configured is not None else {}

@@ -73,8 +73,13 @@ def test_the_placeholder_in_the_environment_is_not_a_key(calling: Path) -> None:
     assert f"variable {NAME} (holds the placeholder proxy-injected)" in answer.err
 
 
-def test_a_plan_is_shown_without_the_secrets(calling: Path, call: Call) -> None:
-    assert call("run", "x", "--dry-run", cwd=calling).status == 0
+def test_a_plan_names_the_secrets_and_looks_none_up(calling: Path, call: Call) -> None:
+    text = call("run", "x", "--dry-run", cwd=calling)
+    steps = call("run", "x", "--dry-run", "--json", cwd=calling).json["steps"]
+
+    assert text.status == 0
+    assert f"secrets   caller gets {NAME}" in text.out
+    assert steps == [{"agent": "caller", "task": "implement", "secrets": [NAME]}]
 
 
 def test_a_stored_secret_reaches_the_agent(calling: Path, git: GitCall) -> None:

@@ -129,14 +129,14 @@ def test_no_process_but_the_agents_own_shows_it(scene: Scene, tmp_path: Path) ->
 
 def test_a_missing_secret_is_noticed_before_anything_happens(scene: Scene, tmp_path: Path) -> None:
     configure(scene, tmp_path)
-    scene.environment = environment(SERVICE_API_KEY=VALUE)
+    scene.environment = environment()
     before = sorted(scene.root.rglob("*"))
 
     with scene.open() as workspace, pytest.raises(SecretMissing) as missing:
         require_secrets(workspace.context, workspace.loaded.config, RunOptions())
 
-    assert missing.value.message == "There is no value for SECOND_API_KEY."
-    assert "variable SECOND_API_KEY (not there)" in missing.value.problems[0]
+    assert missing.value.message == "There is no value for SERVICE_API_KEY, SECOND_API_KEY."
+    assert "variable SECOND_API_KEY (not there)" in missing.value.problems[1]
     assert [path for path in sorted(scene.root.rglob("*")) if path not in before] == [
         path for path in sorted(scene.root.rglob("*")) if path.name.startswith(("state.db", "place.json"))
     ]

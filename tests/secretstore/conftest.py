@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,7 +53,9 @@ def bench(tmp_path: Path, home: Path) -> Bench:
 
 
 def ssh_key(directory: Path, kind: str, passphrase: str = "") -> Path:
-    """Makes an SSH key pair and returns the path of the private one."""
+    """Makes an SSH key pair and returns the path of the private one; skips where there is no ssh-keygen."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed")
     path = directory / f"id_{kind}"
     subprocess.run(
         ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "tester", "-f", os.fspath(path)], check=True

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import CredentialMissing, Failed, Refused
+from orchestrator.errors import CredentialMissing, Failed, Locked, Refused
+from orchestrator.fs.lock import FileLock
 from orchestrator.secretstore import age, identity
+from orchestrator.secretstore import store as store_module
 from orchestrator.secretstore.identity import load_identities
 from orchestrator.secretstore.places import global_directory
 from tests.secretstore.conftest import NAME, VALUE, Bench, ssh_key, stranger
@@ -144,6 +146,22 @@ def test_two_at_once_are_both_stored(bench: Bench) -> None:
     assert problems == []
     assert {name: bench.value(name) for name in names} == {n: n.encode() + b"-value" for n in names}
     assert len(bench.store().recipients().entries) == 1
+
+
+def test_a_store_that_another_command_changes_is_waited_for_and_then_named(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.set()
+    monkeypatch.setattr(store_module, "_PATIENCE_S", 0.1)  # nobody will let go
+    with (
+        FileLock(bench.root / "locks" / "secrets.lock", what="x", command="orchestrator secrets set"),
+        pytest.raises(Locked) as locked,
+    ):
+        bench.set(value=b"newer")
+
+    assert locked.value.exit_status == 5
+    assert "orchestrator secrets set" in locked.value.message
+    assert bench.value() == VALUE
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
