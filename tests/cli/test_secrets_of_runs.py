@@ -124,6 +124,14 @@ def test_what_is_typed_at_a_prompt_is_not_shown(calling: Path, git: GitCall) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
+def test_nothing_typed_is_nothing_stored(calling: Path, call: Call) -> None:
+    answer = on_terminal("secrets", "set", NAME, cwd=calling, answers="\x04", question="(not shown)")
+
+    assert (answer.status, "error[secret-empty]" in answer.out) == (2, True)
+    assert call("secrets", "list", "--json", cwd=calling).json["secrets"] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
 def test_nobody_is_asked_with_no_input(calling: Path) -> None:
     answer = on_terminal("secrets", "set", NAME, "--no-input", cwd=calling)
 
