@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "help": (start_up.help, 15),
     "doctor-quick": (health.quick, 41),
     "doctor": (health.full, 11),
+    "which": (start_up.which, 41),
     "step": (recording.step, 300),
     "checkpoint": (checkpointing.checkpoint, 15),
     "tree": (isolation.tree, 11),

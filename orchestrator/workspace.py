@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +33,10 @@ from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.secretstore.lookup import Prompt, Source
+from orchestrator.secretstore.places import global_store, outside_sources, repository_store, stored_sources
+from orchestrator.secretstore.resolving import OnResolved, resolve
+from orchestrator.secretstore.store import Store
 from orchestrator.state.layout import make_directories, require_ours
 from orchestrator.state.manager import StateManager
 from orchestrator.state.ownership import Layout
@@ -110,12 +114,14 @@ def open_workspace(
     environment: Mapping[str, str],
     flags: Mapping[str, Json] | None = None,
     trust_now: bool = False,
+    ask_secret: Callable[[str], str] | None = None,
     writes: bool,
 ) -> Workspace:
     """Returns the workspace of the repository at or above `start`.
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
-    changed and the state is opened for reading, also on a read-only file system.
+    changed and the state is opened for reading, also on a read-only file system. `ask_secret` asks a person
+    for a secret by name.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
@@ -134,7 +140,8 @@ def open_workspace(
     state = StateManager.open(paths, create=True) if writes else StateManager.open_read_only(paths)
     try:
         repository = Repository(located, trusted=trust.trusted)
-        context = _context(located, paths, loaded.config, state, repository, environment, layout)
+        secrets = SecretPlaces(paths, layout.repo_id, environment, Prompt(ask_secret), _not_redacted)
+        context = _context(located, paths, loaded.config, state, repository, environment, layout, secrets)
         notices = (*loaded.hints, *(_settle(context) if writes else ()))
     except BaseException:
         state.close()
@@ -150,6 +157,7 @@ def _context(
     repository: Repository,
     environment: Mapping[str, str],
     layout: Layout,
+    secrets: SecretPlaces,
 ) -> EngineContext:
     trees = IsolatedTrees(repository, _trees_root(paths, config))
     return EngineContext(
@@ -161,6 +169,7 @@ def _context(
         trees=trees,
         checkpoints=Checkpoints(repository, paths, trees),
         agents=configured_agent,
+        secrets=secrets,
         environment=environment,
         repo_id=layout.repo_id,
     )
@@ -210,6 +219,59 @@ def view_trust(
         filters=filters,
         store=store,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPlaces:
+    """Where the secrets of a run are looked for; implements `engine.context.SecretLookup`.
+
+    `on_resolved` hears of every value before it goes anywhere. Commands of the configuration are asked,
+    because whoever works on a run has made sure that it is trusted.
+    """
+
+    paths: OrchestratorPaths
+    repo_id: str
+    environment: Mapping[str, str] = field(repr=False)
+    prompt: Prompt
+    on_resolved: OnResolved
+
+    def __call__(
+        self,
+        names: tuple[str, ...],
+        *,
+        config: Config,
+        overrides: Mapping[str, str],
+        passed: tuple[str, ...],
+    ) -> dict[str, str]:
+        """Returns the value of every name; raises what `resolve` raises."""
+        for name in passed:
+            if self.environment.get(name):
+                self.on_resolved(name, self.environment[name])
+        if not names:
+            return {}
+        stores = secret_stores(self.paths, self.repo_id, config)
+        sources = (
+            *stored_sources(self.environment, overrides, stores),
+            *outside_places(self.environment, config, trusted=True),
+            self.prompt,
+        )
+        return resolve(names, sources, self.on_resolved)
+
+
+def secret_stores(paths: OrchestratorPaths, repo_id: str, config: Config) -> tuple[Store, Store]:
+    """Returns the store of the repository and the user's own, in the order in which they are looked at."""
+    disk, committed = Disk(), config.secrets.mode == "committed"
+    return repository_store(paths, repo_id, committed=committed, disk=disk), global_store(disk)
+
+
+def outside_places(environment: Mapping[str, str], config: Config, *, trusted: bool) -> tuple[Source, ...]:
+    """Returns what is looked at after the stores, as the configuration says."""
+    providers = [(each.run, each.names, each.variables) for each in config.secrets.providers]
+    return outside_sources(environment, providers, web_mode=config.web_mode is True, trusted=trusted)
+
+
+def _not_redacted(name: str, value: str) -> None:
+    """Hears of a secret's value."""
 
 
 def configured_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:

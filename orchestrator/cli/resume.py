@@ -76,6 +76,7 @@ def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
 def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> int:
     from orchestrator.cli.working import work_and_show
     from orchestrator.engine.local import prepare_resume, resumption
+    from orchestrator.engine.secrets import require_secrets_of
     from orchestrator.model.run import RunStatus
 
     if run.status is RunStatus.COMPLETED:
@@ -84,6 +85,7 @@ def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> 
             call.screen.json({"resumed": [], "run_id": run.id, "status": run.status})
         return 0
     _require_resumable(workspace, run)
+    require_secrets_of(workspace.context, run)
     plan = resumption(workspace.context, run)
     call.screen.note(f"resume {run.id}: {plan.reason}")
     for name, sentences in (("skipped", plan.skipped), ("repeated", plan.repeated)):

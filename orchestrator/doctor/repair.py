@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from orchestrator.doctor import earlier
 from orchestrator.doctor.checks.git import our_ref_locks
 from orchestrator.doctor.checks.layout import stale_trees, temporary_files
 from orchestrator.doctor.checks.processes import orphans
+from orchestrator.doctor.checks.secrets import ignore_file_is_wrong
 from orchestrator.doctor.context import Context, run_of_ref
 from orchestrator.doctor.diagnosis import counted
 from orchestrator.doctor.quick.place import missing_directories
@@ -33,7 +34,7 @@ from orchestrator.process import leftovers
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
-from orchestrator.state.layout import rebuild_layout, require_ours
+from orchestrator.state.layout import keep_ignore_file, rebuild_layout, require_ours
 from orchestrator.state.manager import StateManager
 from orchestrator.state.ownership import Layout
 from orchestrator.takeover.moving import Moved, mover
@@ -143,6 +144,17 @@ def _directories(context: Context) -> Iterator[Repair]:
         yield Repair("layout-complete", f"make {', '.join(missing)} again", _make_missing)
 
 
+def _ignored_secrets(context: Context) -> Iterator[Repair]:
+    if ignore_file_is_wrong(context):
+        yield Repair("secrets-shared", f"correct {context.paths().ignore_file}", _correct_ignore_file)
+
+
+def _correct_ignore_file(context: Context) -> str:
+    committed = context.loaded().config.secrets.mode == "committed"
+    keep_ignore_file(context.require_ours(), Disk(), committed=committed)
+    return f"the ignore file lets encrypted secrets {'through' if committed else 'no longer through'}"
+
+
 def _make_missing(context: Context) -> str:
     context.ownership.forget()
     made = rebuild_layout(context.require_ours(), Disk(), repo_id="", workflow_yaml=None)
@@ -230,6 +242,7 @@ def _sweep(context: Context) -> str:
 _PLANS: tuple[Callable[[Context], Iterator[Repair]], ...] = (
     _interrupted,
     _directories,
+    _ignored_secrets,
     _schema,
     _processes,
     _ref_locks,
@@ -269,11 +282,18 @@ def _opened(context: Context) -> Iterator[EngineContext]:
             trees=trees,
             checkpoints=Checkpoints(repository, paths, trees),
             agents=_no_agent,
+            secrets=_no_secret,
             environment=context.environment,
             repo_id=layout.repo_id,
         )
     finally:
         state.close()
+
+
+def _no_secret(
+    names: tuple[str, ...], *, config: Config, overrides: Mapping[str, str], passed: tuple[str, ...]
+) -> dict[str, str]:
+    raise Refused("doctor hands out no secrets.", code="no-agent", hint="orchestrator resume")
 
 
 def _no_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:

@@ -37,7 +37,7 @@ class Command:
 
     argv: tuple[str, ...]
     cwd: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     stdin: bytes = b""
     timeout_s: float | None = None
     idle_timeout_s: float | None = None
