@@ -27,6 +27,7 @@ _GROUPS = (
     "processes",
     "locks",
     "permissions",
+    "secrets",
     "disk",
     "file system",
     "environment",
