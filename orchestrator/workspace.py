@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +20,7 @@ from orchestrator.config.trust import (
     trust_key,
     user_trust_directory,
 )
+from orchestrator.config.withheld import make_known
 from orchestrator.discovery import Located
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.merging import settle_interrupted
@@ -29,6 +31,7 @@ from orchestrator.model.json import Json
 from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
@@ -116,12 +119,14 @@ def open_workspace(
     trust_now: bool = False,
     ask_secret: Callable[[str], str] | None = None,
     writes: bool,
+    redactor: Redactor | None = None,
 ) -> Workspace:
     """Returns the workspace of the repository at or above `start`.
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
     changed and the state is opened for reading, also on a read-only file system. `ask_secret` asks a person
-    for a secret by name.
+    for a secret by name. `redactor` gets to know every secret, of the configuration at once and any other
+    when it is resolved; nothing is written that has not passed through it.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
@@ -136,12 +141,18 @@ def open_workspace(
         environment=environment,
         flags=flags or {},
     )
+    redactor = make_known(loaded.config, redactor or Redactor())
     trust = view_trust(located, loaded, trust_now=trust_now)
-    state = StateManager.open(paths, create=True) if writes else StateManager.open_read_only(paths)
+    if writes:
+        state = StateManager.open(paths, create=True, redactor=redactor)
+    else:
+        state = StateManager.open_read_only(paths)
     try:
         repository = Repository(located, trusted=trust.trusted)
-        secrets = SecretPlaces(paths, layout.repo_id, environment, Prompt(ask_secret), _not_redacted)
-        context = _context(located, paths, loaded.config, state, repository, environment, layout, secrets)
+        secrets = SecretPlaces(paths, layout.repo_id, environment, Prompt(ask_secret), redactor.add)
+        context = _context(
+            located, paths, loaded.config, state, repository, environment, layout, secrets, redactor
+        )
         notices = (*loaded.hints, *(_settle(context) if writes else ()))
     except BaseException:
         state.close()
@@ -158,6 +169,7 @@ def _context(
     environment: Mapping[str, str],
     layout: Layout,
     secrets: SecretPlaces,
+    redactor: Redactor,
 ) -> EngineContext:
     trees = IsolatedTrees(repository, _trees_root(paths, config))
     return EngineContext(
@@ -167,11 +179,13 @@ def _context(
         state=state,
         repository=repository,
         trees=trees,
-        checkpoints=Checkpoints(repository, paths, trees),
-        agents=configured_agent,
+        checkpoints=Checkpoints(repository, paths, trees, redactor),
+        agents=partial(configured_agent, redactor=redactor),
         secrets=secrets,
         environment=environment,
         repo_id=layout.repo_id,
+        redactor=redactor,
+        config=config,
     )
 
 
@@ -270,20 +284,26 @@ def outside_places(environment: Mapping[str, str], config: Config, *, trusted: b
     return outside_sources(environment, providers, web_mode=config.web_mode is True, trusted=trusted)
 
 
-def _not_redacted(name: str, value: str) -> None:
-    """Hears of a secret's value."""
-
-
-def configured_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
+def configured_agent(
+    name: str | None,
+    *,
+    config: Config,
+    options: RunOptions,
+    model: str | None,
+    redactor: Redactor | None = None,
+) -> Agent:
     """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
     if options.command is not None:
-        agent: registry.AnyAgent = registry.command_agent(options.command, limits=config.limits)
+        agent: registry.AnyAgent = registry.command_agent(
+            options.command, limits=config.limits, redactor=redactor
+        )
     else:
         agent = registry.build(
             name or options.found_agent or registry.pick_default(),
             config.agents,
             model=model,
             limits=config.limits,
+            redactor=redactor,
         )
     registry.require(agent)
     return agent

@@ -19,6 +19,7 @@ SMALL = Sizes(
     legacy_files=120,
     carried_files=120,
     commands=2,
+    redacted_mb=1,
 )
 
 

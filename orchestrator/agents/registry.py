@@ -15,6 +15,7 @@ from orchestrator.config.schema import Limits as LimitsConfig
 from orchestrator.errors import Refused
 from orchestrator.model.agent import AgentHealth, Health
 from orchestrator.process.command import Limits
+from orchestrator.redaction.redactor import Redactor
 
 AnyAgent = CommandAgent | PresetAgent
 
@@ -25,10 +26,12 @@ def build(
     *,
     model: str | None = None,
     limits: LimitsConfig | None = None,
+    redactor: Redactor | None = None,
 ) -> AnyAgent:
     """Returns the agent of this name: one of the configuration's `agents`, else a preset.
 
-    `model` is a step's wish and goes before the agent's own. Whether it is installed is not looked at;
+    `model` is a step's wish and goes before the agent's own; `redactor` takes secrets out of what it prints.
+    Whether it is installed is not looked at;
     `require` does.
 
     Raises:
@@ -39,7 +42,7 @@ def build(
     if configured is None and name not in PRESETS:
         raise _unknown(name, (*agents, *PRESETS))
     if configured is not None and configured.kind == "command":
-        return _command(name, configured, model, limits)
+        return _command(name, configured, model, limits, redactor)
     preset = PRESETS[name if configured is None else configured.kind]
     return PresetAgent(
         name,
@@ -48,16 +51,19 @@ def build(
         args=configured.args if configured is not None else (),
         variables=configured.env if configured is not None else {},
         limits=process_limits(limits),
+        redactor=redactor,
     )
 
 
-def command_agent(argv: tuple[str, ...], *, limits: LimitsConfig | None = None) -> CommandAgent:
+def command_agent(
+    argv: tuple[str, ...], *, limits: LimitsConfig | None = None, redactor: Redactor | None = None
+) -> CommandAgent:
     """Returns the agent for `run --command`, named `command`.
 
     Raises:
         Refused: `agent-command-invalid`, it names no program.
     """
-    return CommandAgent("command", argv, limits=process_limits(limits))
+    return CommandAgent("command", argv, limits=process_limits(limits), redactor=redactor)
 
 
 def require(agent: AnyAgent) -> AgentHealth:
@@ -114,7 +120,11 @@ def process_limits(limits: LimitsConfig | None) -> Limits:
 
 
 def _command(
-    name: str, configured: AgentConfig, model: str | None, limits: LimitsConfig | None
+    name: str,
+    configured: AgentConfig,
+    model: str | None,
+    limits: LimitsConfig | None,
+    redactor: Redactor | None,
 ) -> CommandAgent:
     if model is not None:
         raise Refused(
@@ -128,6 +138,7 @@ def _command(
         stdin=configured.stdin,
         variables=configured.env,
         limits=process_limits(limits),
+        redactor=redactor,
     )
 
 

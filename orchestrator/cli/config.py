@@ -26,6 +26,7 @@ def load_configuration(call: Invocation) -> LoadedConfig:
     from pathlib import Path
 
     from orchestrator.config.load import load
+    from orchestrator.config.withheld import make_known
     from orchestrator.errors import Refused
 
     try:
@@ -33,10 +34,13 @@ def load_configuration(call: Invocation) -> LoadedConfig:
     except Refused as refusal:
         if refusal.code != "not-a-repository":
             raise
-        return load(repository=None, state_root=Path(call.directory), environment=call.environment)
+        loaded = load(repository=None, state_root=Path(call.directory), environment=call.environment)
+        make_known(loaded.config, call.redactor)
+        return loaded
     loaded = load(
         repository=Path(located.checkout), state_root=Path(located.home), environment=call.environment
     )
+    make_known(loaded.config, call.redactor)
     for hint in loaded.hints:
         call.screen.note("note: ", hint)
     return loaded

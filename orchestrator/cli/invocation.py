@@ -14,6 +14,7 @@ from orchestrator.cli.screen import Screen
 from orchestrator.cli.terminal import escape, is_terminal
 from orchestrator.errors import Refused
 from orchestrator.model.json import Json
+from orchestrator.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
     from orchestrator.discovery import Located
@@ -29,6 +30,7 @@ class Invocation:
     def __init__(self, flags: Flags, screen: Screen) -> None:
         self.flags = flags
         self.screen = screen
+        self.redactor = screen.redactor = Redactor()
         self.environment: Mapping[str, str] = dict(os.environ)
 
     @property
@@ -69,6 +71,7 @@ class Invocation:
                 trust_now=trust_now,
                 ask_secret=self.ask_secret if self.may_ask else None,
                 writes=writes,
+                redactor=self.redactor,
             )
         except Refused as refusal:
             if refusal.code == "state-missing":
@@ -111,7 +114,7 @@ class Invocation:
             return True
         if not self.may_ask:
             raise Refused(f"{question} Nobody is there to answer.", code=code, hint=otherwise)
-        sys.stderr.write(f"{escape(question)} [y/N] ")
+        sys.stderr.write(f"{escape(self.redactor.text(question))} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -31,6 +31,7 @@ def page(call: Invocation, text: str, *, wanted: bool = True) -> None:
     The pager is ORCHESTRATOR_PAGER, GIT_PAGER or PAGER; empty or `cat` means none. One that cannot be started
     is told, and the text is printed plainly.
     """
+    text = call.redactor.text(text)
     command = _pager(call) if wanted and is_terminal(sys.stdout) and is_terminal(sys.stdin) else []
     if not command:
         write(sys.stdout, text)

@@ -102,9 +102,11 @@ def _require_resumable(workspace: Workspace, run: Run) -> None:
     Raises:
         Refused: `run-cancelled`.
         NotTrusted: what the repository supplies would run, and nobody has approved it.
+        CredentialMissing: a secret that is not kept with the run is no longer in the configuration.
         Locked: another process works on it.
     """
     from orchestrator.engine.local import is_alive
+    from orchestrator.engine.work import require_secrets
     from orchestrator.errors import Locked
     from orchestrator.model.record import OperationKind, OperationStatus
     from orchestrator.model.run import RunStatus
@@ -120,6 +122,7 @@ def _require_resumable(workspace: Workspace, run: Run) -> None:
         hint = f"Take that back first: orchestrator undo {found}" if found else "orchestrator ops"
         raise Refused(f"Run {run.id} was cancelled.", code="run-cancelled", hint=hint)
     workspace.trust.require()
+    require_secrets(workspace.context, run)
     holder = is_alive(workspace.context, run.id)
     if holder is not None:
         raise Locked(what=f"run {run.id}", holder=holder.describe())

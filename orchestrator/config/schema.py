@@ -76,7 +76,9 @@ class Agent(Section):
     )
     args: tuple[Word, ...] = Field((), description="Further words for its command line.")
     env: dict[VariableName, Text] = Field(
-        default_factory=dict, description="Variables added to its otherwise minimal environment."
+        default_factory=dict,
+        description="Variables added to its otherwise minimal environment. Those whose name or value looks "
+        "secret are kept with no run and taken out of everything written.",
     )
     timeout_s: Seconds | None = Field(
         None, description="Seconds after which a turn is ended; null: as in `execution`."

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.config.origin import SUPPLIED_BY_REPOSITORY, Origin, printable
+from orchestrator.config.withheld import is_secret
 from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.model.json import Json
@@ -218,7 +219,7 @@ class TrustStore:
 
 def _agent(name: str, agent: Agent) -> RunnableCommand:
     argv = (*(agent.command or (agent.kind,)), *agent.args)
-    notes = [f"with {variable}={value}" for variable, value in sorted(agent.env.items())]
+    notes = [f"with {variable}={_told(variable, value)}" for variable, value in sorted(agent.env.items())]
     if agent.model:
         notes.append(f"model {agent.model}")
     if agent.stdin == "prompt":
@@ -226,6 +227,10 @@ def _agent(name: str, agent: Agent) -> RunnableCommand:
     if agent.secrets:
         notes.append(f"given the secrets {' '.join(agent.secrets)}")
     return RunnableCommand(f"agents.{name}", argv, tuple(notes))
+
+
+def _told(variable: str, value: str) -> str:
+    return f"[redacted:{variable}]" if is_secret(variable, value) else value
 
 
 def _step(where: str, step: Step) -> RunnableCommand:

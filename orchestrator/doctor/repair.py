@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from orchestrator.config.schema import Config
+from orchestrator.config.withheld import make_known
 from orchestrator.doctor import earlier
 from orchestrator.doctor.checks.git import our_ref_locks
 from orchestrator.doctor.checks.layout import stale_trees, temporary_files
@@ -31,6 +32,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.run import RunOptions
 from orchestrator.ports import Agent
 from orchestrator.process import leftovers
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
@@ -271,7 +273,8 @@ def _opened(context: Context) -> Iterator[EngineContext]:
     trusted = context.loaded.peek() is not None and context.is_trusted()
     repository = Repository(context.located(), trusted=trusted)
     trees = IsolatedTrees(repository, context.trees().root)
-    state = StateManager.open(paths)
+    redactor = _redactor(context)
+    state = StateManager.open(paths, redactor=redactor)
     try:
         yield EngineContext(
             paths=paths,
@@ -285,6 +288,8 @@ def _opened(context: Context) -> Iterator[EngineContext]:
             secrets=_no_secret,
             environment=context.environment,
             repo_id=layout.repo_id,
+            redactor=redactor,
+            config=None,
         )
     finally:
         state.close()
@@ -294,6 +299,11 @@ def _no_secret(
     names: tuple[str, ...], *, config: Config, overrides: Mapping[str, str], passed: tuple[str, ...]
 ) -> dict[str, str]:
     raise Refused("doctor hands out no secrets.", code="no-agent", hint="orchestrator resume")
+
+
+def _redactor(context: Context) -> Redactor:
+    loaded = context.loaded.peek()
+    return Redactor() if loaded is None else make_known(loaded.config, Redactor())
 
 
 def _no_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:

@@ -12,6 +12,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
@@ -55,7 +56,11 @@ class SecretLookup(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables."""
+    """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
+
+    `redactor` takes secrets out of all that is written; `config` is the present configuration, from which a
+    run gets the secrets that are not kept with it (None: nothing is started that would need any).
+    """
 
     paths: OrchestratorPaths
     located: Located
@@ -68,3 +73,5 @@ class EngineContext:
     secrets: SecretLookup
     environment: Mapping[str, str] = field(repr=False)
     repo_id: str
+    redactor: Redactor
+    config: Config | None

@@ -141,7 +141,7 @@ def _transcript(work: Work, action: RunStep) -> Path:
 def _prompt(work: Work, action: RunStep, step: PlannedStep) -> str:
     executions = work.context.state.get_executions(work.run_id, action.phase.id)
     before = [e for e in executions if e.attempt < action.execution.attempt]
-    return step_prompt(
+    prompt = step_prompt(
         task=work.run.task,
         phase=action.phase,
         step=step.task,
@@ -149,6 +149,7 @@ def _prompt(work: Work, action: RunStep, step: PlannedStep) -> str:
         resumed=bool(before) and before[-1].status == "interrupted",
         findings=_open_findings(work),
     )
+    return work.context.redactor.text(prompt)
 
 
 def _open_findings(work: Work) -> tuple[Finding, ...]:

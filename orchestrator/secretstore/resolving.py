@@ -8,7 +8,7 @@ from orchestrator.errors import Refused, SecretMissing
 from orchestrator.secretstore.lookup import Source, described, look_up
 from orchestrator.secretstore.names import checked_name
 
-OnResolved = Callable[[str, str], None]
+OnResolved = Callable[[str, str], object]
 
 MAX_VARIABLE_BYTES = 131_000
 """Linux gives a program no variable of 128 KiB or more. Source: execve(2), MAX_ARG_STRLEN."""

@@ -1,7 +1,7 @@
 """A directory of encrypted values, one armoured age file each: `NAME.age`, beside `recipients.txt`.
 
 Names are visible, values never. Every change is one atomic write under a lock, so a kill leaves a secret as
-it was or as it was to become. Source: docs/decisions/0013.
+it was or as it was to become. Source: docs/decisions/0014.
 """
 
 from __future__ import annotations

@@ -1,0 +1,74 @@
+"""Redacts bytes that come piece by piece, the same way however they are cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.redaction.shapes import LOOK_BEHIND_BYTES
+
+if TYPE_CHECKING:
+    from orchestrator.redaction.matching import Found, Matcher
+
+
+class RedactedStream:
+    """Gives back what it was fed, without secrets; holds back only what could still become one.
+
+    `names` are those of the known values met so far; `has_changed` tells that anything was taken out.
+    """
+
+    def __init__(self, matcher: Matcher) -> None:
+        self._matcher = matcher
+        self._before = b""
+        self._held: list[bytes] = []
+        self._awaited = b""
+        self._arrived = 0
+        self._secret_ends = -1
+        self._word = ""
+        self.names: set[str] = set()
+        self.has_changed = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes a further piece and returns what is certain by now."""
+        arrived = self._arrived + len(data)
+        if arrived < len(self._awaited) and self._awaited.startswith(data, self._arrived):
+            self._held.append(data)  # a long value goes on: nothing is known that was not before
+            self._arrived = arrived
+            return b""
+        return self._settled(data, final=False)
+
+    def flush(self) -> bytes:
+        """Returns the rest, for nothing follows; afterwards another stream may begin."""
+        rest = self._settled(b"", final=True)
+        self._before, self._secret_ends, self._word = b"", -1, ""
+        return rest
+
+    def _settled(self, data: bytes, *, final: bool) -> bytes:
+        piece = b"".join((self._before, *self._held, data))
+        begin = len(self._before)
+        ended = begin + self._secret_ends if self._secret_ends >= 0 else -1
+        found = self._matcher.find(piece, begin, final=final, after_secret=ended)
+        clean = self._cleaned(piece, max(begin, ended), found)
+        self._before = piece[max(0, found.undecided - LOOK_BEHIND_BYTES) : found.undecided]
+        self._held = [piece[found.undecided :]]
+        self._awaited, self._arrived = found.awaited, 0
+        return clean
+
+    def _cleaned(self, piece: bytes, at: int, found: Found) -> bytes:
+        """Returns what is certain from `at` on; what a secret has beyond that is dropped later."""
+        parts, ended = [], at if self._secret_ends >= 0 else -1
+        for span in found.spans:
+            if span.start >= found.undecided:
+                break
+            if span.name is not None:
+                self.names.add(span.name)
+            if span.end <= at:
+                continue
+            if span.start >= at:
+                parts.append(piece[at : span.start])
+            if span.start >= at or span.word != self._word:
+                parts.append(self._matcher.mark(span.word))
+            at = ended = span.end
+            self._word, self.has_changed = span.word, True
+        parts.append(piece[at : found.undecided])
+        self._secret_ends = max(-1, ended - found.undecided)
+        return b"".join(parts)
