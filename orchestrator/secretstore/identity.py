@@ -87,11 +87,22 @@ def own_recipient(environment: Mapping[str, str], disk: Disk) -> str:
         DiskFailed: it cannot be written.
     """
     if environment.get(KEY_VARIABLE):
-        return load_identities(environment)[0].public
+        return _public_of_variable(environment)
     found = _own()
     if found:
         return found[0].public
     return _make(own_identity_file(), disk)
+
+
+def _public_of_variable(environment: Mapping[str, str]) -> str:
+    public = load_identities(environment)[0].public
+    if not public:
+        raise CredentialMissing(
+            f"{KEY_VARIABLE} holds an SSH key, whose public half is not known here.",
+            code="identity-invalid",
+            hint="Add it first: orchestrator secrets recipients add --file KEY.pub",
+        )
+    return public
 
 
 def _make(path: Path, disk: Disk) -> str:

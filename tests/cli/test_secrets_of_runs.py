@@ -124,6 +124,18 @@ def test_what_is_typed_at_a_prompt_is_not_shown(calling: Path, git: GitCall) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
+def test_a_pager_gets_no_key(calling: Path) -> None:
+    variables = {"ORCHESTRATOR_PAGER": "sh -c env", "LESSCHARSET": "utf-8"}
+    keys = {"ORCHESTRATOR_AGE_KEY": "AGE-canary", NAME: VALUE}
+    process("run", "x", "--run-id", "a", cwd=calling, **{NAME: VALUE})
+
+    shown = on_terminal("log", "a", cwd=calling, variables={**variables, **keys})
+
+    assert "LESSCHARSET=utf-8" in shown.out
+    assert "canary" not in shown.out
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
 def test_nothing_typed_is_nothing_stored(calling: Path, call: Call) -> None:
     answer = on_terminal("secrets", "set", NAME, cwd=calling, answers="\x04", question="(not shown)")
 

@@ -283,6 +283,19 @@ def test_a_key_in_the_environment_opens_everything_alone(bench: Bench) -> None:
     assert not identity.own_identity_file().exists()
 
 
+def test_an_ssh_key_in_the_environment_opens_but_names_no_recipient(bench: Bench, tmp_path: Path) -> None:
+    key = ssh_key(tmp_path, "ed25519")
+    environment = {identity.KEY_VARIABLE: key.read_text()}
+
+    with pytest.raises(CredentialMissing, match="public half is not known"):
+        bench.store().set(NAME, VALUE, environment)
+
+    public = key.with_suffix(".pub").read_text()
+    bench.store().change_recipients(lambda named: named.added(public), {})
+    bench.store().set(NAME, VALUE, environment)
+    assert bench.store().reveal(NAME, load_identities(environment)) == VALUE
+
+
 def test_keys_that_do_not_work_are_told_apart(bench: Bench, tmp_path: Path) -> None:
     locked = ssh_key(tmp_path, "ed25519", "passphrase")
     unsupported = ssh_key(tmp_path, "ecdsa")

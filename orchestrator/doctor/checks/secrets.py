@@ -15,7 +15,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.paths import names
 from orchestrator.secretstore import age, private, recipients
-from orchestrator.secretstore.identity import own_identity_file
+from orchestrator.secretstore.identity import FILE_VARIABLE, own_identity_file
 from orchestrator.secretstore.places import global_store, repository_store
 from orchestrator.secretstore.store import SUFFIX, Store, StoredSecret
 from orchestrator.state.layout import lets_secrets_through, require_ours
@@ -42,7 +42,9 @@ def _stores(context: Context) -> tuple[Store, ...]:
 
 
 def _private(context: Context) -> Diagnosis:
-    wrong = [private.complaint(own_identity_file(), private.READ_OR_WRITE)]
+    named = context.environment.get(FILE_VARIABLE, "")
+    keys = [own_identity_file(), *([Path(named).expanduser()] if named else [])]
+    wrong = [private.complaint(key, private.READ_OR_WRITE) for key in keys]
     for store in _stores(context):
         places = (store.directory, *sorted(store.directory.iterdir()))
         wrong += [private.complaint(place, store.forbidden) for place in places]
