@@ -22,7 +22,6 @@ NAMES = {
     ),
     "plain": (
         ".orch_secrets",
-        "orchestrator.db",
     ),
     "w-inside": (
         ".orchestrator/.migration_complete",
