@@ -34,13 +34,14 @@ class Found:
     """What a piece of a stream holds: `spans` by beginning, the longest first, and `undecided`.
 
     From `undecided` on more bytes could still make something secret, or something longer; it is the length of
-    the piece when nothing could. `awaited` is what must follow there for that to go on being so, if one
-    known value is what it would become.
+    the piece when nothing could. It stays undecided while a further part of `awaited` follows, the rest of a
+    known value, or characters of the shape that is `growing`.
     """
 
     spans: tuple[Span, ...]
     undecided: int
-    awaited: bytes
+    awaited: bytes = b""
+    growing: Shape | None = None
 
 
 class Matcher:
@@ -83,24 +84,36 @@ class Matcher:
         With `final` nothing will follow. `after_secret` is where a secret ended that was found before.
         """
         spans: list[Span] = []
-        ends = {after_secret}
-        undecided, awaited = len(data) if final else self._unfinished_beginning(data, begin), b""
+        ends, going_on = {after_secret}, None
+        undecided = len(data) if final else self._unfinished_beginning(data, begin)
         hits = self._automaton.find_matches_as_indexes(data, overlapping=True)
         for index, start, _ in sorted(hits, key=_start):
             if start < begin:
                 continue
-            pattern = self._patterns[index]
-            known = self._known(data, start, pattern, final)
-            shaped = self._shaped(data, start, pattern, final, follows_secret=start in ends)
-            for item in (*known, *shaped):
+            if start >= undecided:
+                break
+            found = self._at(data, start, self._patterns[index], final, follows_secret=start in ends)
+            for item in found:
                 if isinstance(item, Span):
                     spans.append(item)
                     ends.add(item.end)
-                elif start < undecided:
-                    undecided, awaited = start, item
+                else:
+                    undecided, going_on = start, item
+                    break
         certain = _certain(spans, undecided)
         spans.sort(key=_longest_first)
-        return Found(tuple(spans), certain, awaited if certain == undecided else b"")
+        if going_on is None or certain < undecided:
+            return Found(tuple(spans), certain)
+        if isinstance(going_on, Shape):
+            return Found(tuple(spans), certain, growing=going_on if going_on.characters else None)
+        return Found(tuple(spans), certain, awaited=going_on)
+
+    def _at(
+        self, data: bytes, start: int, pattern: bytes, final: bool, *, follows_secret: bool
+    ) -> Iterator[Span | bytes | Shape]:
+        """Yields what stands at one place: secrets, the rest of a value, a shape that may go on."""
+        yield from self._known(data, start, pattern, final)
+        yield from self._shaped(data, start, pattern, final, follows_secret=follows_secret)
 
     def _unfinished_beginning(self, data: bytes, begin: int) -> int:
         """Returns where the longest end of `data` stands with which a form or key could begin."""
@@ -121,12 +134,12 @@ class Matcher:
 
     def _shaped(
         self, data: bytes, start: int, pattern: bytes, final: bool, *, follows_secret: bool
-    ) -> Iterator[Span | bytes]:
+    ) -> Iterator[Span | Shape]:
         for shape in self._shapes.get(pattern, ()):
             if shape.begins_word and not follows_secret and not compiled(WORD).match(data, start):
                 continue
             if not final and _may_go_on(shape, data, start):
-                yield b""
+                yield shape
             else:
                 yield from _key(shape, data, start)
 
@@ -153,7 +166,7 @@ def _may_go_on(shape: Shape, data: bytes, start: int) -> bool:
         return False
     if shape.closed and compiled(shape.closed).match(data, start):
         return False
-    reach = compiled(shape.reach).match(data, start)
+    reach = compiled(shape.reaches).match(data, start)
     return reach is not None and reach.end() == len(data)
 
 

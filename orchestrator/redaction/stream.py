@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.redaction.shapes import LOOK_BEHIND_BYTES
+from orchestrator.redaction.shapes import LOOK_BEHIND_BYTES, Shape, compiled
 
 if TYPE_CHECKING:
     from orchestrator.redaction.matching import Found, Matcher
@@ -21,6 +21,7 @@ class RedactedStream:
         self._before = b""
         self._held: list[bytes] = []
         self._awaited = b""
+        self._growing: Shape | None = None
         self._arrived = 0
         self._secret_ends = -1
         self._word = ""
@@ -29,10 +30,9 @@ class RedactedStream:
 
     def feed(self, data: bytes) -> bytes:
         """Takes a further piece and returns what is certain by now."""
-        arrived = self._arrived + len(data)
-        if arrived < len(self._awaited) and self._awaited.startswith(data, self._arrived):
-            self._held.append(data)  # a long value goes on: nothing is known that was not before
-            self._arrived = arrived
+        if self._only_goes_on(data):
+            self._held.append(data)
+            self._arrived += len(data)
             return b""
         return self._settled(data, final=False)
 
@@ -42,6 +42,14 @@ class RedactedStream:
         self._before, self._secret_ends, self._word = b"", -1, ""
         return rest
 
+    def _only_goes_on(self, data: bytes) -> bool:
+        """Returns whether what is held back goes on as it could, so that there is nothing new to find."""
+        arrived = self._arrived + len(data)
+        if self._growing is None:
+            return arrived < len(self._awaited) and self._awaited.startswith(data, self._arrived)
+        more = compiled(f"{self._growing.characters}*")
+        return arrived < self._growing.max_bytes and more.fullmatch(data) is not None
+
     def _settled(self, data: bytes, *, final: bool) -> bytes:
         piece = b"".join((self._before, *self._held, data))
         begin = len(self._before)
@@ -50,7 +58,8 @@ class RedactedStream:
         clean = self._cleaned(piece, max(begin, ended), found)
         self._before = piece[max(0, found.undecided - LOOK_BEHIND_BYTES) : found.undecided]
         self._held = [piece[found.undecided :]]
-        self._awaited, self._arrived = found.awaited, 0
+        self._awaited, self._growing = found.awaited, found.growing
+        self._arrived = len(self._held[0]) if found.growing else 0
         return clean
 
     def _cleaned(self, piece: bytes, at: int, found: Found) -> bytes:
