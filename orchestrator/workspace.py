@@ -107,7 +107,8 @@ def open_workspace(
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
     changed and the state is opened for reading, also on a read-only file system. `redactor` gets to know the
-    secrets in the configuration; nothing is written that has not passed through it.
+    secrets in the configuration and those of the caller's variables that agents are given; nothing is written
+    that has not passed through it.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
@@ -123,6 +124,8 @@ def open_workspace(
         flags=flags or {},
     )
     redactor = make_known(loaded.config, redactor or Redactor())
+    for name, value in registry.passed_secrets(environment):
+        redactor.add(name, value)
     trust = view_trust(located, loaded, trust_now=trust_now)
     if writes:
         state = StateManager.open(paths, create=True, redactor=redactor)

@@ -31,15 +31,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a piece of a stream holds: `spans` by beginning, the longest first, and `undecided`.
+    """What a piece of a stream holds up to `undecided`: `spans` by beginning, the longest first.
 
     From `undecided` on more bytes could still make something secret, or something longer; it is the length of
-    the piece when nothing could. It stays undecided while a further part of `awaited` follows, the rest of a
-    known value, or characters of the shape that is `growing`.
+    the piece when nothing could; `ends` are those of the spans that reach so far. It stays undecided while a
+    further part of `awaited` (the rest of a known value) or characters of the shape `growing` follow.
     """
 
     spans: tuple[Span, ...]
     undecided: int
+    ends: frozenset[int]
     awaited: bytes = b""
     growing: Shape | None = None
 
@@ -78,13 +79,13 @@ class Matcher:
             self._marks[word] = next(fit, b"[***]")
         return self._marks[word]
 
-    def find(self, data: bytes, begin: int, *, final: bool, after_secret: int = -1) -> Found:
+    def find(self, data: bytes, begin: int, *, final: bool, ends: frozenset[int] = frozenset()) -> Found:
         """Returns what stands in `data` from `begin` on; what is before it only tells where words begin.
 
-        With `final` nothing will follow. `after_secret` is where a secret ended that was found before.
+        With `final` nothing will follow. `ends` is where secrets end that were found before.
         """
         spans: list[Span] = []
-        ends, going_on = {after_secret}, None
+        all_ends, going_on = set(ends), None
         undecided = len(data) if final else self._unfinished_beginning(data, begin)
         hits = self._automaton.find_matches_as_indexes(data, overlapping=True)
         for index, start, _ in sorted(hits, key=_start):
@@ -92,21 +93,22 @@ class Matcher:
                 continue
             if start >= undecided:
                 break
-            found = self._at(data, start, self._patterns[index], final, follows_secret=start in ends)
+            found = self._at(data, start, self._patterns[index], final, follows_secret=start in all_ends)
             for item in found:
                 if isinstance(item, Span):
                     spans.append(item)
-                    ends.add(item.end)
+                    all_ends.add(item.end)
                 else:
                     undecided, going_on = start, item
                     break
         certain = _certain(spans, undecided)
-        spans.sort(key=_longest_first)
+        sure = tuple(sorted((span for span in spans if span.start < certain), key=_longest_first))
+        later = frozenset(end for end in (*ends, *(span.end for span in sure)) if end >= certain)
         if going_on is None or certain < undecided:
-            return Found(tuple(spans), certain)
+            return Found(sure, certain, later)
         if isinstance(going_on, Shape):
-            return Found(tuple(spans), certain, growing=going_on if going_on.characters else None)
-        return Found(tuple(spans), certain, awaited=going_on)
+            return Found(sure, certain, later, growing=going_on if going_on.characters else None)
+        return Found(sure, certain, later, awaited=going_on)
 
     def _at(
         self, data: bytes, start: int, pattern: bytes, final: bool, *, follows_secret: bool
