@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from orchestrator.cli.invocation import Invocation, invocation
 from orchestrator.cli.lookups import RunArgument, find_run
 from orchestrator.cli.table import columns
 from orchestrator.errors import Refused
+
+if TYPE_CHECKING:
+    from orchestrator.model.record import Checkpoint
 
 
 def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
@@ -31,6 +36,7 @@ def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
                         "tree": each.tree,
                         "label": each.label,
                         "at": each.at.isoformat().replace("+00:00", "Z"),
+                        "local_only": each.local_only,
                     }
                     for each in found
                 ],
@@ -38,7 +44,7 @@ def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
         )
         return 0
     rows = [("NO", "CHECKPOINT", "AT", "LABEL")]
-    rows += [(str(c.number), c.commit, f"{c.at:%Y-%m-%d %H:%M:%S}", c.label) for c in found]
+    rows += [(str(c.number), c.commit, f"{c.at:%Y-%m-%d %H:%M:%S}", _described(c)) for c in found]
     for parts in columns(rows) if found else []:
         call.screen.out(*parts)
     if not found:
@@ -46,6 +52,10 @@ def checkpoints(ctx: typer.Context, run: RunArgument) -> int:
     else:
         call.screen.note(f"Take one back with: orchestrator restore {found[0].commit[:12]} --into DIR")
     return 0
+
+
+def _described(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.label} (holds a secret: local only)" if checkpoint.local_only else checkpoint.label
 
 
 def _require_known(call: Invocation, run_id: str) -> None:
