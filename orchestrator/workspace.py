@@ -125,8 +125,9 @@ def open_workspace(
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
     changed and the state is opened for reading, also on a read-only file system. `ask_secret` asks a person
-    for a secret by name. `redactor` gets to know every secret, of the configuration at once and any other
-    when it is resolved; nothing is written that has not passed through it.
+    for a secret by name. `redactor` gets to know every secret: those of the configuration and of the caller's
+    variables that agents are given at once, any other when it is resolved; nothing is written that has not
+    passed through it.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
@@ -142,6 +143,8 @@ def open_workspace(
         flags=flags or {},
     )
     redactor = make_known(loaded.config, redactor or Redactor())
+    for name, value in registry.passed_secrets(environment):
+        redactor.add(name, value)
     trust = view_trust(located, loaded, trust_now=trust_now)
     if writes:
         state = StateManager.open(paths, create=True, redactor=redactor)

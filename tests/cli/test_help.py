@@ -24,7 +24,18 @@ LATER = (
     "bundle",
     "chat",
 )
-HEAVY = ("typer", "pydantic", "dataclasses", "git", "pathlib", "rich", "structlog", "yaml", "subprocess")
+HEAVY = (
+    "ahocorasick_rs",
+    "typer",
+    "pydantic",
+    "dataclasses",
+    "git",
+    "pathlib",
+    "rich",
+    "structlog",
+    "yaml",
+    "subprocess",
+)
 
 
 def test_the_pages_are_those_of_the_commands() -> None:

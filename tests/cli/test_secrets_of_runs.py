@@ -15,9 +15,11 @@ from tests.conftest import GitCall
 
 NAME = "SERVICE_API_KEY"
 VALUE = "canary-4711-value"
+SHIFTED = "dbobsz-4711-wbmvf"
+"""What the agent writes of it: a file that holds a secret as it is would stop the run."""
 AGENT = f"""
 agents:
-  caller: {{kind: command, command: ["sh", "-c", "printenv {NAME} > given"], secrets: [{NAME}]}}
+  caller: {{kind: command, command: ["sh", "-c", "printenv {NAME} | tr a-y b-z > given"], secrets: [{NAME}]}}
 workflows: {{default: [{{agent: caller}}]}}
 """
 
@@ -88,7 +90,7 @@ def test_a_stored_secret_reaches_the_agent(calling: Path, git: GitCall) -> None:
     answer = process("run", "x", "--run-id", "a", cwd=calling)
 
     assert answer.status == 0, answer.err
-    assert git(calling, "show", "orchestrator/a:given") == VALUE
+    assert git(calling, "show", "orchestrator/a:given") == SHIFTED
     assert VALUE not in answer.out + answer.err
 
 
@@ -119,7 +121,7 @@ def test_what_is_typed_at_a_prompt_is_not_shown(calling: Path, git: GitCall) -> 
     assert shown.out == VALUE
     assert ran.status == 0, ran.out
     assert ran.out.count("(not shown)") == 1
-    assert git(calling, "show", "orchestrator/a:given") == VALUE
+    assert git(calling, "show", "orchestrator/a:given") == SHIFTED
     assert VALUE not in stored.out.replace("\r", "") + ran.out
 
 
@@ -169,7 +171,7 @@ def test_a_preset_keeps_its_own_keys_and_its_home_and_gets_no_others(
         f"#!{sys.executable}\n"
         "import json, os, sys\n"
         "if '--version' in sys.argv: print('codex 1.0'); sys.exit()\n"
-        "json.dump(dict(os.environ), open('given.json', 'w'))\n"
+        "json.dump({name: value[::-1] for name, value in os.environ.items()}, open('given.json', 'w'))\n"
     )
     program.chmod(0o755)
     assert call("init", "--trust", cwd=repository).status == 0
@@ -186,7 +188,8 @@ def test_a_preset_keeps_its_own_keys_and_its_home_and_gets_no_others(
     )
 
     assert answer.status == 0, answer.err
-    given = json.loads(git(repository, "show", "orchestrator/a:given.json"))
+    backwards = json.loads(git(repository, "show", "orchestrator/a:given.json"))
+    given = {name: value[::-1] for name, value in backwards.items()}
     assert given["OPENAI_API_KEY"] == "sk-its-own"
     assert given["CODEX_HOME"] == "/where/it/is/signed/in"
     assert given["HOME"] == os.environ["HOME"]

@@ -25,14 +25,20 @@ VALUE = "canary-4711-value"
 SHOW = """
 import json, os, sys
 name = sys.argv[1]
-json.dump(dict(os.environ), open(name, "w"))
+json.dump({name: value[::-1] for name, value in os.environ.items()}, open(name, "w"))
 """
+"""Writes each value backwards: a file that holds a secret as it is would stop the run."""
 
 
-def shown(scene: Scene, run_id: str, file: str) -> Any:
+def written(scene: Scene, run_id: str, file: str) -> Any:
     """Returns what an agent of a run has written into a JSON file."""
     words = ["git", "show", f"orchestrator/{run_id}:{file}"]
     return json.loads(subprocess.run(words, cwd=scene.root, capture_output=True, check=True).stdout)
+
+
+def shown(scene: Scene, run_id: str, file: str) -> dict[str, str]:
+    """Returns the variables that `SHOW` found and wrote into a file."""
+    return {name: value[::-1] for name, value in written(scene, run_id, file).items()}
 
 
 def configure(scene: Scene, tmp_path: Path, more: str = "") -> None:
@@ -124,7 +130,7 @@ def test_no_process_but_the_agents_own_shows_it(scene: Scene, tmp_path: Path) ->
 
     scene.run(run_id="r1")
 
-    assert shown(scene, "r1", "found.json") == [[True, "environ"]]
+    assert written(scene, "r1", "found.json") == [[True, "environ"]]
 
 
 def test_a_missing_secret_is_noticed_before_anything_happens(scene: Scene, tmp_path: Path) -> None:

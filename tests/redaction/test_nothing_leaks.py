@@ -225,6 +225,7 @@ def test_a_checkpoint_that_holds_a_secret_is_kept_marked_and_reported(leaky: Pat
     assert "Orchestrator-Local: true" in git(leaky, "log", "-1", "--format=%B", newest)
     assert json.loads(git(leaky, "cat-file", "blob", f"{newest}:run.json"))["local_only"] is True
     assert all(entry["local_only"] for entry in manifest["checkpoints"])
+    assert "(holds a secret: local only)" in process("checkpoints", "b", cwd=leaky).out
     assert PLAIN in git(leaky, "cat-file", "blob", f"{newest}:tree/leak.txt")
     told = [each["message"] for each in findings if each["category"] == "security"]
     assert any("leak.txt holds the secret DB_PASSWORD" in message for message in told)
