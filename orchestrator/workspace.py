@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ from orchestrator.config.trust import (
 )
 from orchestrator.config.withheld import make_known
 from orchestrator.discovery import Located
-from orchestrator.engine.context import EngineContext
+from orchestrator.engine.context import EngineContext, SecretLookup
 from orchestrator.engine.merging import settle_interrupted
 from orchestrator.errors import NotTrusted
 from orchestrator.fs.disk import Disk
@@ -36,6 +36,10 @@ from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.secretstore.lookup import Prompt, Source
+from orchestrator.secretstore.places import global_store, outside_sources, repository_store, stored_sources
+from orchestrator.secretstore.resolving import OnResolved, resolve
+from orchestrator.secretstore.store import Store
 from orchestrator.sessions import environment as environments
 from orchestrator.sessions import identity
 from orchestrator.sessions.choosing import StateTree, Wish, choose, web_mode
@@ -120,6 +124,7 @@ def open_workspace(
     environment: Mapping[str, str],
     flags: Mapping[str, Json] | None = None,
     trust_now: bool = False,
+    ask_secret: Callable[[str], str] | None = None,
     writes: bool,
     redactor: Redactor | None = None,
     run_id: str | None = None,
@@ -128,10 +133,11 @@ def open_workspace(
     """Returns the workspace of the repository at or above `start`.
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
-    changed and the state is opened for reading, also on a read-only file system. `redactor` gets to know the
-    secrets in the configuration; nothing is written that has not passed through it. Where sessions keep
-    states of their own, it is that of this boot, or the one that knows `run_id`; `begins` (a run) may make
-    one.
+    changed and the state is opened for reading, also on a read-only file system. `ask_secret` asks a person
+    for a secret by name. `redactor` gets to know every secret: those of the configuration and of the caller's
+    variables that agents are given at once, any other when it is resolved; nothing is written that has not
+    passed through it. Where sessions keep states of their own, it is that of this boot, or the one that knows
+    `run_id`; `begins` (a run) may make one.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
@@ -147,6 +153,8 @@ def open_workspace(
         flags=flags or {},
     )
     redactor = make_known(loaded.config, redactor or Redactor())
+    for name, value in registry.passed_secrets(environment):
+        redactor.add(name, value)
     trust = view_trust(located, loaded, trust_now=trust_now)
     web = web_mode(environments.detect(environment), loaded.config)
     repository = Repository(located, trusted=trust.trusted)
@@ -158,8 +166,9 @@ def open_workspace(
     else:
         state = StateManager.open_read_only(paths)
     try:
+        secrets = SecretPlaces(root, layout.repo_id, environment, Prompt(ask_secret), redactor.add)
         context = _context(
-            located, tree, web, loaded.config, state, repository, environment, layout, redactor
+            located, tree, web, loaded.config, state, repository, environment, layout, secrets, redactor
         )
         notices = (*loaded.hints, *(_settle(context) if writes else ()))
     except BaseException:
@@ -187,6 +196,7 @@ def open_beside(workspace: Workspace, tree: StateTree) -> Workspace:
         workspace.repository,
         workspace.context.environment,
         workspace.layout,
+        workspace.context.secrets,
         redactor,
     )
     return replace(workspace, paths=tree.paths, state=state, context=context, notices=(), tree=tree)
@@ -201,6 +211,7 @@ def _context(
     repository: Repository,
     environment: Mapping[str, str],
     layout: Layout,
+    secrets: SecretLookup,
     redactor: Redactor,
 ) -> EngineContext:
     paths = tree.paths
@@ -214,6 +225,7 @@ def _context(
         trees=trees,
         checkpoints=Checkpoints(repository, paths, trees, redactor),
         agents=partial(configured_agent, redactor=redactor),
+        secrets=secrets,
         environment=environment,
         repo_id=layout.repo_id,
         redactor=redactor,
@@ -266,6 +278,55 @@ def view_trust(
         filters=filters,
         store=store,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPlaces:
+    """Where the secrets of a run are looked for; implements `engine.context.SecretLookup`.
+
+    `on_resolved` hears of every value before it goes anywhere. Commands of the configuration are asked,
+    because whoever works on a run has made sure that it is trusted.
+    """
+
+    paths: OrchestratorPaths
+    repo_id: str
+    environment: Mapping[str, str] = field(repr=False)
+    prompt: Prompt
+    on_resolved: OnResolved
+
+    def __call__(
+        self,
+        names: tuple[str, ...],
+        *,
+        config: Config,
+        overrides: Mapping[str, str],
+        passed: tuple[str, ...],
+    ) -> dict[str, str]:
+        """Returns the value of every name; raises what `resolve` raises."""
+        for name in passed:
+            if self.environment.get(name):
+                self.on_resolved(name, self.environment[name])
+        if not names:
+            return {}
+        stores = secret_stores(self.paths, self.repo_id, config)
+        sources = (
+            *stored_sources(self.environment, overrides, stores),
+            *outside_places(self.environment, config, trusted=True),
+            self.prompt,
+        )
+        return resolve(names, sources, self.on_resolved)
+
+
+def secret_stores(paths: OrchestratorPaths, repo_id: str, config: Config) -> tuple[Store, Store]:
+    """Returns the store of the repository and the user's own, in the order in which they are looked at."""
+    disk, committed = Disk(), config.secrets.mode == "committed"
+    return repository_store(paths, repo_id, committed=committed, disk=disk), global_store(disk)
+
+
+def outside_places(environment: Mapping[str, str], config: Config, *, trusted: bool) -> tuple[Source, ...]:
+    """Returns what is looked at after the stores, as the configuration says."""
+    providers = [(each.run, each.names, each.variables) for each in config.secrets.providers]
+    return outside_sources(environment, providers, web_mode=config.web_mode is True, trusted=trusted)
 
 
 def configured_agent(

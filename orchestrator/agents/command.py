@@ -55,6 +55,11 @@ class CommandAgent:
         named = {found for word in self.argv for found in _PLACEHOLDER.findall(word)}
         return self._stdin == "prompt" or bool(named & {"prompt", "prompt_file"})
 
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Returns none: what a command needs it names as secrets."""
+        return ()
+
     def probe(self) -> AgentHealth:
         """Returns whether its program is there; starts nothing, because a command may mean anything."""
         program = self.argv[0]

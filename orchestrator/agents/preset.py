@@ -44,6 +44,7 @@ class Preset:
     refuses_root: bool = False
 
 
+_KEYS = ("_KEY", "_TOKEN")
 _GOOGLE = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
 
 PRESETS: Mapping[str, Preset] = {
@@ -163,6 +164,11 @@ class PresetAgent:
         self._variables = dict(variables or {})
         self._limits = limits
         self._redactor = redactor or Redactor()
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Returns those of its own variables that hold keys."""
+        return tuple(name for name in self.preset.passed if name.endswith(_KEYS))
 
     def probe(self) -> AgentHealth:
         """Returns where it is and which version it says it is; starts no turn."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.agents.command import CommandAgent
@@ -12,10 +12,14 @@ from orchestrator.agents.preset import PRESETS, PresetAgent
 from orchestrator.agents.programs import find_program
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Limits as LimitsConfig
+from orchestrator.config.withheld import is_secret
 from orchestrator.errors import Refused
 from orchestrator.model.agent import AgentHealth, Health
 from orchestrator.process.command import Limits
 from orchestrator.redaction.redactor import Redactor
+
+_INJECTED = "proxy-injected"
+"""What stands in a key's place where a proxy puts the key into requests."""
 
 AnyAgent = CommandAgent | PresetAgent
 
@@ -89,6 +93,15 @@ def discover(environment: Mapping[str, str] = os.environ) -> tuple[tuple[str, Ag
     with ThreadPoolExecutor(max_workers=len(PRESETS)) as pool:
         healths = pool.map(lambda name: PresetAgent(name, PRESETS[name]).probe(), present)
         return tuple(zip(present, healths, strict=True))
+
+
+def passed_secrets(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yields name and value of the caller's variables that some preset is given and that hold a secret."""
+    names = {name: None for preset in PRESETS.values() for name in preset.passed}
+    for name in names:
+        value = environment.get(name, "")
+        if value != _INJECTED and is_secret(name, value):
+            yield name, value
 
 
 def pick_default(environment: Mapping[str, str] = os.environ) -> str:

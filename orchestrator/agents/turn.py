@@ -58,13 +58,16 @@ def child_environment(
 ) -> dict[str, str]:
     """Returns an agent's environment: minimal, what it is named to get, and the marks of being inside a run.
 
-    `request.environment` holds the caller's variables; of them only those `passed` by name get in.
+    `request.environment` holds the caller's variables; of them only those `passed` by name get in. A secret
+    goes before what was passed under its name.
     ORCHESTRATOR_EXECUTION makes a nested `orchestrator run` refuse.
     """
     named = (*_NETWORK, *_PLACES, *passed)
     asked = {name: request.environment[name] for name in named if name in request.environment}
     marks = {"ORCHESTRATOR_EXECUTION": request.marker}
-    return minimal_environment({**asked, **variables, **request.added, **marks}, passed=named)
+    return minimal_environment(
+        {**asked, **variables, **request.secrets, **request.added, **marks}, passed=named
+    )
 
 
 def take_turn(

@@ -15,13 +15,14 @@ from orchestrator.errors import (
     MigrationRefused,
     NotTrusted,
     OrchestratorError,
+    SecretMissing,
 )
 
 INTERRUPTED = 130
 TERMINATED = 143
 OUR_BUG = 70
 
-_WITH_PROBLEMS = (ConfigInvalid, MigrationConflict, MigrationRefused)
+_WITH_PROBLEMS = (ConfigInvalid, MigrationConflict, MigrationRefused, SecretMissing)
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 

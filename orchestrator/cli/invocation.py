@@ -96,6 +96,7 @@ class Invocation:
                 environment=self.environment,
                 flags=flags or {},
                 trust_now=trust_now,
+                ask_secret=self.ask_secret if self.may_ask else None,
                 writes=writes,
                 redactor=self.redactor,
                 run_id=run,
@@ -155,6 +156,15 @@ class Invocation:
         sys.stderr.write(f"{escape(self.redactor.text(question))} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def ask_secret(self, name: str) -> str:
+        """Returns what a person types for a secret, which the terminal does not show; Ctrl-D is nothing."""
+        import getpass
+
+        try:
+            return getpass.getpass(f"{name} (not shown): ", stream=sys.stderr)
+        except EOFError:
+            return ""
 
 
 def _no_runs() -> Refused:

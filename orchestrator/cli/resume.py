@@ -106,6 +106,7 @@ def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
 def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool, trust_now: bool) -> int:
     from orchestrator.cli.working import work_and_show
     from orchestrator.engine.local import prepare_resume, resumption
+    from orchestrator.engine.secrets import require_secrets_of
     from orchestrator.model.run import RunStatus
 
     if run.status is RunStatus.COMPLETED:
@@ -116,6 +117,7 @@ def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool, tru
     _require_resumable(workspace, run)
     if not trust_now:
         require_vouched(call, workspace, run)
+    require_secrets_of(workspace.context, run)
     plan = resumption(workspace.context, run)
     call.screen.note(f"resume {run.id}: {plan.reason}")
     for name, sentences in (("skipped", plan.skipped), ("repeated", plan.repeated)):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from orchestrator.config.schema import Config
 from orchestrator.errors import CredentialMissing
 from orchestrator.model.json import Json
 from orchestrator.redaction.redactor import Redactor
+
+if TYPE_CHECKING:
+    from orchestrator.config.schema import Config
 
 _SOUNDS_SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 

@@ -18,6 +18,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.model.json import JsonObject
 from orchestrator.repo.asking import OURS
 from orchestrator.secretstore.places import global_directory
+from orchestrator.sessions.place import place_to_push, user_consents
 
 _REPORTS = "bug-*.txt"
 _MARK = b"orchestrator bug report\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator.config.schema import Config
@@ -32,6 +32,29 @@ class AgentFactory(Protocol):
         ...
 
 
+class SecretLookup(Protocol):
+    """Finds the values of secrets. Implementation: `workspace.SecretPlaces`."""
+
+    def __call__(
+        self,
+        names: tuple[str, ...],
+        *,
+        config: Config,
+        overrides: Mapping[str, str],
+        passed: tuple[str, ...],
+    ) -> dict[str, str]:
+        """Returns the value of every name; `overrides` go before all other places.
+
+        `passed` are variables of the caller's with keys that the agent takes by itself: they are told to
+        whoever hides values, and not returned.
+
+        Raises:
+            CredentialMissing: a value is in none of the places, or cannot be read.
+            Refused: a value cannot be handed to a program; a store that others could read.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EngineContext:
     """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
@@ -50,7 +73,8 @@ class EngineContext:
     trees: IsolatedTrees
     checkpoints: Checkpoints
     agents: AgentFactory
-    environment: Mapping[str, str]
+    secrets: SecretLookup
+    environment: Mapping[str, str] = field(repr=False)
     repo_id: str
     redactor: Redactor
     config: Config | None

@@ -9,6 +9,7 @@ from orchestrator.config.frozen import freeze
 from orchestrator.config.schema import Config, Thresholds
 from orchestrator.config.withheld import yaml_without_secrets
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.secrets import secret_names
 from orchestrator.engine.verification import check_lines
 from orchestrator.engine.workflow import PlannedStep, planned_steps
 from orchestrator.errors import NotTrusted, Refused
@@ -41,11 +42,15 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreviewStep:
-    """A step as the first screen shows it; `found` tells that nobody named the agent."""
+    """A step as the first screen shows it; `found` tells that nobody named the agent.
+
+    `secrets` are the names of those that it will be given.
+    """
 
     agent: str
     task: str
     found: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,12 @@ def _check_place(context: EngineContext) -> None:
 
 def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -> PreviewStep:
     agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
-    return PreviewStep(agent.name, step.task.kind or "work on the task", found=step.agent is None)
+    return PreviewStep(
+        agent.name,
+        step.task.kind or "work on the task",
+        found=step.agent is None,
+        secrets=secret_names(request.config, request.options, step, agent),
+    )
 
 
 def _base(context: EngineContext, request: RunRequest, head: Head) -> ObjectId:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,7 @@ from orchestrator.engine.keeping import (
 from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.prompts import step_prompt
 from orchestrator.engine.schedule import RunStep
+from orchestrator.engine.secrets import secrets_of
 from orchestrator.engine.verification import make_tree_ready
 from orchestrator.engine.work import Work
 from orchestrator.engine.workflow import PlannedStep
@@ -53,9 +55,13 @@ def run_step(work: Work, action: RunStep) -> None:
 
     When the work must stop meanwhile, the agent is ended and the step stays open, so that it is settled as
     interrupted. A crash leaves the recorded process and the tree; `attempt.settle_interrupted` keeps both.
+
+    Raises:
+        CredentialMissing: a secret that the step names has no value any more; nothing has begun.
     """
     step = work.steps[action.index]
     agent = work.agent(step)
+    secrets = secrets_of(work.context, work.config, work.run.metadata.options, step, agent)
     tree = open_tree(work)
     has_begun = bool(work.config.worktrees.setup)
     if has_begun:
@@ -66,7 +72,7 @@ def run_step(work: Work, action: RunStep) -> None:
     if problem is None:
         work.context.persist(PersistReason.AGENT_STARTS)
         try:
-            finished = _let_agent_work(work, action, step, agent, tree, has_begun=has_begun)
+            finished = _let_agent_work(work, action, step, agent, tree, secrets, has_begun=has_begun)
         finally:
             work.context.persist(PersistReason.AGENT_ENDED)
     else:
@@ -98,7 +104,14 @@ def _start(work: Work, action: RunStep, step: PlannedStep, agent: Agent) -> None
 
 
 def _let_agent_work(
-    work: Work, action: RunStep, step: PlannedStep, agent: Agent, tree: IsolatedTree, *, has_begun: bool
+    work: Work,
+    action: RunStep,
+    step: PlannedStep,
+    agent: Agent,
+    tree: IsolatedTree,
+    secrets: Mapping[str, str],
+    *,
+    has_begun: bool,
 ) -> Finished:
     request = AgentRequest(
         prompt=_prompt(work, action, step),
@@ -108,6 +121,7 @@ def _let_agent_work(
         idle_timeout_s=step.idle_timeout_s,
         environment=work.context.environment,
         added={**tree.environment(), "ORCHESTRATOR_RUN": work.run_id},
+        secrets=secrets,
     )
     finished: Finished | None = None
     for event in agent.run(request, worktree=tree.path, cancelled=work.halted):

@@ -31,16 +31,18 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a piece of a stream holds: `spans` by beginning, the longest first, and `undecided`.
+    """What a piece of a stream holds up to `undecided`: `spans` by beginning, the longest first.
 
     From `undecided` on more bytes could still make something secret, or something longer; it is the length of
-    the piece when nothing could. `awaited` is what must follow there for that to go on being so, if one
-    known value is what it would become.
+    the piece when nothing could; `ends` are those of the spans that reach so far. It stays undecided while a
+    further part of `awaited` (the rest of a known value) or characters of the shape `growing` follow.
     """
 
     spans: tuple[Span, ...]
     undecided: int
-    awaited: bytes
+    ends: frozenset[int]
+    awaited: bytes = b""
+    growing: Shape | None = None
 
 
 class Matcher:
@@ -77,30 +79,43 @@ class Matcher:
             self._marks[word] = next(fit, b"[***]")
         return self._marks[word]
 
-    def find(self, data: bytes, begin: int, *, final: bool, after_secret: int = -1) -> Found:
+    def find(self, data: bytes, begin: int, *, final: bool, ends: frozenset[int] = frozenset()) -> Found:
         """Returns what stands in `data` from `begin` on; what is before it only tells where words begin.
 
-        With `final` nothing will follow. `after_secret` is where a secret ended that was found before.
+        With `final` nothing will follow. `ends` is where secrets end that were found before.
         """
         spans: list[Span] = []
-        ends = {after_secret}
-        undecided, awaited = len(data) if final else self._unfinished_beginning(data, begin), b""
+        all_ends, going_on = set(ends), None
+        undecided = len(data) if final else self._unfinished_beginning(data, begin)
         hits = self._automaton.find_matches_as_indexes(data, overlapping=True)
         for index, start, _ in sorted(hits, key=_start):
             if start < begin:
                 continue
-            pattern = self._patterns[index]
-            known = self._known(data, start, pattern, final)
-            shaped = self._shaped(data, start, pattern, final, follows_secret=start in ends)
-            for item in (*known, *shaped):
+            if start >= undecided:
+                break
+            found = self._at(data, start, self._patterns[index], final, follows_secret=start in all_ends)
+            for item in found:
                 if isinstance(item, Span):
                     spans.append(item)
-                    ends.add(item.end)
-                elif start < undecided:
-                    undecided, awaited = start, item
+                    all_ends.add(item.end)
+                else:
+                    undecided, going_on = start, item
+                    break
         certain = _certain(spans, undecided)
-        spans.sort(key=_longest_first)
-        return Found(tuple(spans), certain, awaited if certain == undecided else b"")
+        sure = tuple(sorted((span for span in spans if span.start < certain), key=_longest_first))
+        later = frozenset(end for end in (*ends, *(span.end for span in sure)) if end >= certain)
+        if going_on is None or certain < undecided:
+            return Found(sure, certain, later)
+        if isinstance(going_on, Shape):
+            return Found(sure, certain, later, growing=going_on if going_on.characters else None)
+        return Found(sure, certain, later, awaited=going_on)
+
+    def _at(
+        self, data: bytes, start: int, pattern: bytes, final: bool, *, follows_secret: bool
+    ) -> Iterator[Span | bytes | Shape]:
+        """Yields what stands at one place: secrets, the rest of a value, a shape that may go on."""
+        yield from self._known(data, start, pattern, final)
+        yield from self._shaped(data, start, pattern, final, follows_secret=follows_secret)
 
     def _unfinished_beginning(self, data: bytes, begin: int) -> int:
         """Returns where the longest end of `data` stands with which a form or key could begin."""
@@ -121,12 +136,12 @@ class Matcher:
 
     def _shaped(
         self, data: bytes, start: int, pattern: bytes, final: bool, *, follows_secret: bool
-    ) -> Iterator[Span | bytes]:
+    ) -> Iterator[Span | Shape]:
         for shape in self._shapes.get(pattern, ()):
             if shape.begins_word and not follows_secret and not compiled(WORD).match(data, start):
                 continue
             if not final and _may_go_on(shape, data, start):
-                yield b""
+                yield shape
             else:
                 yield from _key(shape, data, start)
 
@@ -153,7 +168,7 @@ def _may_go_on(shape: Shape, data: bytes, start: int) -> bool:
         return False
     if shape.closed and compiled(shape.closed).match(data, start):
         return False
-    reach = compiled(shape.reach).match(data, start)
+    reach = compiled(shape.reaches).match(data, start)
     return reach is not None and reach.end() == len(data)
 
 

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from orchestrator.errors import Failed, GitFailed, Refused
 from orchestrator.model.ids import ObjectId
-from orchestrator.repo.repository import OURS, Repository
+from orchestrator.repo.asking import OURS
+from orchestrator.repo.repository import Repository
 
 DEFAULT_TIMEOUT_S = 60.0
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")

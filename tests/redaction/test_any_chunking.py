@@ -130,15 +130,30 @@ def test_values_that_overlap_and_contain_each_other_leave_nothing(
                 "sk-",
                 "eyJ",
                 "-----BEGIN ",
+                "SG." + "a" * 22 + "." + "b" * 43,
+                "://u:",
+                "@",
+                "correct-horse",
+                "horse-battery",
+                "[redacted:K0]",
+                "[redacted",
             ]
         ),
         max_size=8,
     ),
+    values=st.lists(
+        st.sampled_from(["correct-horse", "horse-battery", "pa55word", "sk-ant-x", "QUJDQUJDQUJD"]),
+        unique=True,
+    ),
     cuts=st.lists(st.integers(0, 400)),
 )
-@settings(max_examples=400, deadline=None)
-def test_keys_by_shape_do_not_depend_on_the_cuts(parts: list[str], cuts: list[int]) -> None:
+@settings(max_examples=600, deadline=None)
+def test_keys_by_shape_among_values_do_not_depend_on_the_cuts(
+    parts: list[str], values: list[str], cuts: list[int]
+) -> None:
     redactor = Redactor()
+    for number, value in enumerate(values):
+        redactor.add(f"K{number}", value)
     data = "".join(parts).encode()
 
     whole = redactor.data(data)
