@@ -26,7 +26,8 @@ Commands:
   findings       Show what the checks complained about.
   report         Show a run's report in Markdown.
   checkpoints    List a run's checkpoints, newest first.
-  restore        Write a checkpoint's files into a new directory.
+  restore        Write a checkpoint's files into a new directory; bring back an
+                 archived run.
   merge          Merge a run's result into the current branch.
   discard        Drop a run's branch and trees; a checkpoint stays.
   cancel         Stop a run; what it reached is kept.
@@ -35,10 +36,12 @@ Commands:
   interventions  List what needs a person.
   resolve        Answer something that needed a person.
   verify         Run the checks on the working tree as it is.
+  prune          Make room: remove what ended runs left, archive old ones in
+                 git.
   migrate        Take over what earlier orchestrators left; show it first, take
                  it back later.
-  sessions       List, show, rename and bring back the states that machines
-                 left.
+  sessions       List, show, rename, bring back and prune the states that
+                 machines left.
   bundle         Take a run along as one file, and bring it back elsewhere.
   doctor         Look for problems and say how to fix each.
   config         Show, check and explain the configuration.
@@ -285,15 +288,16 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
-    'restore': r'''Usage: orchestrator restore [OPTIONS] CHECKPOINT
+    'restore': r'''Usage: orchestrator restore [OPTIONS] CHECKPOINT|RUN
 
-  Write a checkpoint's files into a new directory.
+  Write a checkpoint's files into a new directory; bring back an archived run.
 
 Arguments:
-  CHECKPOINT <str>  Id as `checkpoints` shows it.  [required]
+  CHECKPOINT|RUN <str>  Id as `checkpoints` shows it; or an archived run.
+                        [required]
 
 Options:
-  --into DIR  A directory that is missing or empty.  [required]
+  --into DIR  A directory that is missing or empty.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -465,6 +469,24 @@ Options of every command, before or after its name:
   --no-input     Never ask; implied without a terminal or when CI is set.
   --help         Show this message and exit.
 ''',
+    'prune': r'''Usage: orchestrator prune [OPTIONS]
+
+  Make room: remove what ended runs left, archive old ones in git.
+
+Options:
+  --dry-run  Show what would be removed; change nothing.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
     'migrate': r'''Usage: orchestrator migrate [OPTIONS] [[PLANFILE|ID]]
 
   Take over what earlier orchestrators left; show it first, take it back later.
@@ -474,7 +496,8 @@ Arguments:
                        --rollback: the migration.
 
 Options:
-  --dry-run           Show what would be done; change nothing.
+  --dry-run           Show what would be done, conflicts too, and exit 0; change
+                      nothing.
   --check             As --dry-run; exit 1 when there is something to do.
   --rollback          Take the last migration back, or the one named.
   --resume            Finish an interrupted one; begin none.
@@ -486,6 +509,7 @@ Options:
   --plan-out FILE     Write the plan into this file; change nothing else.
   --tracked           Move files that git tracks too, in its index.
   --force             With --rollback: keep what changed since in quarantine.
+  --trust             Use the layouts of this repository in this call.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -500,13 +524,14 @@ Options of every command, before or after its name:
 ''',
     'sessions': r'''Usage: orchestrator sessions [OPTIONS] COMMAND [ARGS]...
 
-  List, show, rename and bring back the states that machines left.
+  List, show, rename, bring back and prune the states that machines left.
 
 Commands:
   list     List the sessions here, the one begun or adopted last first.
   show     Show one session: its machine, its place, what it holds.
   rename   Give a session a name that people remember; its id stays.
   restore  Bring back what was saved of a session at the remote, and take...
+  prune    Make room in the sessions alone, and remove those of other...
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -578,6 +603,25 @@ Options of every command, before or after its name:
 
 Arguments:
   ID <str>  Id of the session; without it the one saved last.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'sessions prune': r'''Usage: orchestrator sessions prune [OPTIONS]
+
+  Make room in the sessions alone, and remove those of other machines that know
+  no run any more.
+
+Options:
+  --dry-run  Show what would be removed; change nothing.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from orchestrator.cli.words import counted, size
 from orchestrator.errors import Locked, OrchestratorError
 
 if TYPE_CHECKING:
+    from orchestrator.model.ids import RunId
     from orchestrator.model.json import Json
     from orchestrator.sessions.budget import Action, TreeUse
     from orchestrator.sessions.identity import Here
@@ -87,10 +89,25 @@ def _prune_quietly(call: Invocation, workspace: Workspace) -> None:
 
 
 def pushed_check(workspace: Workspace) -> IsPushed:
-    """Returns what tells whether a run is pushed; nothing waits for that where nothing is pushed."""
-    from orchestrator.sessions.pruning import everything_is_pushed
+    """Returns what tells whether a run is pushed; nothing waits for that where nothing is pushed.
 
-    return everything_is_pushed
+    The remote is asked once, and only when somebody wants to know. What it does not tell counts as not there.
+    """
+    from orchestrator.sessions.pruning import everything_is_pushed
+    from orchestrator.sessions.pushed import is_push_on, pushed_runs
+
+    repository, session = workspace.repository, workspace.loaded.config.session
+    if not is_push_on(repository, session):
+        return everything_is_pushed
+
+    @cache
+    def pushed() -> frozenset[RunId]:
+        try:
+            return pushed_runs(repository, session)
+        except OrchestratorError:
+            return frozenset()
+
+    return lambda run_id: run_id in pushed()
 
 
 def here(workspace: Workspace) -> Here:

@@ -258,3 +258,22 @@ def test_a_clock_that_jumps_decides_nothing(machines: Machines, git: GitCall) ->
 
     assert "goes on elsewhere" in lost.stderr
     assert len(machines.saves()) == 1
+
+
+def test_prune_leaves_what_the_remote_does_not_have(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = machines.clone("a")
+    a.call("init", "--trust", "--push-state")
+    for run_id in ("r1", "r2"):
+        a.call(*machines.run_words(run_id, 1))
+    monkeypatch.setenv("ORCHESTRATOR_SESSION__MAX_RUNS", "1")
+    away = machines.remote.rename(machines.root / "away.git")
+    a.call("prune", status=None)
+    while_away = a.call("status").stdout
+    away.rename(machines.remote)
+
+    a.call("prune")
+
+    assert "r1" in while_away
+    assert "r1" not in a.call("status").stdout
