@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.screen import Screen
+from orchestrator.errors import OrchestratorError
 from orchestrator.model.ids import RunId
 
 if TYPE_CHECKING:
     from orchestrator.engine.context import EngineContext
+    from orchestrator.model.run import Run
     from orchestrator.sessions.persisting import Persister
     from orchestrator.workspace import Workspace
 
@@ -32,6 +34,26 @@ def saved_elsewhere(
         return
     with persister:
         yield persister.context, lambda: stop() or persister.is_lost()
+
+
+def save_what_is_left(workspace: Workspace, run: Run, screen: Screen) -> None:
+    """Saves an ended run elsewhere if the remote could not be reached when it ended."""
+    from orchestrator.engine.persistence import PersistReason
+    from orchestrator.fs.lock import FileLock
+    from orchestrator.sessions.pushed import is_push_on, pushed_runs
+
+    repository, session = workspace.repository, workspace.loaded.config.session
+    if not is_push_on(repository, session):
+        return
+    words = f"orchestrator resume {run.id}"
+    try:
+        if run.id in pushed_runs(repository, session):
+            return
+        lock = FileLock(workspace.paths.run_lock(run.id), what=f"run {run.id}", command=words)
+        with lock, saved_elsewhere(workspace, run.id, lambda: False, screen) as (context, _):
+            context.persist(PersistReason.RESTS)
+    except OrchestratorError as error:
+        screen.warn(f"Run {run.id} is not saved elsewhere: {error.message}")
 
 
 def _persister(workspace: Workspace, run_id: RunId, screen: Screen) -> Persister | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.invocation import Invocation, invocation
+from orchestrator.cli.keeping_safe import save_what_is_left
 from orchestrator.cli.lookups import MaybeRunArgument, find_run
 from orchestrator.cli.screen import Styled
 from orchestrator.cli.trusting import require_vouched
@@ -111,6 +112,7 @@ def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool, tru
 
     if run.status is RunStatus.COMPLETED:
         call.screen.out(f"Run {run.id} is completed; there is nothing to resume.")
+        save_what_is_left(workspace, run, call.screen)
         if call.screen.as_json:
             call.screen.json({"resumed": [], "run_id": run.id, "status": run.status})
         return 0

@@ -17,10 +17,13 @@ from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.work import open_work
 from orchestrator.errors import OrchestratorError, TakenOver
 from orchestrator.model.ids import RunId
+from orchestrator.sessions.saving import STOP_S
 
 Tell = Callable[[str], None]
 Save = Callable[[PersistReason], bool]
 """Saves the run and returns whether everything is safe now; raises TakenOver."""
+PATIENCE_S = 180.0
+"""How long a save that hangs is waited for; its own limits end it before."""
 
 
 class Persister:
@@ -37,6 +40,7 @@ class Persister:
         self._saving = threading.Lock()
         self._tree = threading.Lock()
         self._is_live = False
+        self._patience_s = PATIENCE_S
         self._lost: TakenOver | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="persist", daemon=True)
@@ -72,17 +76,21 @@ class Persister:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends it; a save that is under way is waited for, which its own limit bounds."""
+        """Ends it; a save that is under way is waited for, but not long when the process must end."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(self._patience_s)
 
     def _save(self, reason: PersistReason) -> None:
-        with self._saving:
+        self._patience_s = STOP_S if reason is PersistReason.STOPS else PATIENCE_S
+        if not self._saving.acquire(timeout=self._patience_s):
+            return  # another save hangs; it told so
+        try:
             if self._lost is None:
-                try:
-                    self._save_run(reason)
-                except TakenOver as error:
-                    self._lost = error
+                self._save_run(reason)
+        except TakenOver as error:
+            self._lost = error
+        finally:
+            self._saving.release()
 
     def _watch(self) -> None:
         while not self._over.wait(self._every_s) and self._lost is None:

@@ -27,7 +27,7 @@ from orchestrator.repo.repository import Repository
 from orchestrator.repo.settle import is_ancestor
 from orchestrator.sessions.clone import state_paths
 from orchestrator.sessions.giving_way import Target, checkpoints_of, give_way
-from orchestrator.sessions.lease import parse_remote_name
+from orchestrator.sessions.lease import LOOK_S, parse_remote_name
 from orchestrator.sessions.saved import Saved, read_saved
 from orchestrator.sessions.segments import chain_ref
 from orchestrator.state.document import parsed
@@ -35,7 +35,7 @@ from orchestrator.state.layout import make_directories, rebuild_layout
 from orchestrator.state.manager import StateManager
 
 FETCH_S = 900.0
-"""How long fetching may take; looking what there is takes `lease.LOOK_S` at most."""
+"""How long fetching may take, in seconds."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,8 @@ def fetch_saved(
     Raises:
         Failed: `remote-unreachable`.
     """
-    wanted = _wanted(remote.tips(names.SESSION_REFS, names.STATE_BRANCHES), session, run_id)
+    tips = remote.tips(names.SESSION_REFS, names.STATE_BRANCHES, timeout_s=LOOK_S)
+    wanted = _wanted(tips, session, run_id)
     found: list[Saved] = []
     problems: list[str] = []
     git = target.repository.git

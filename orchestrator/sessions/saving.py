@@ -62,8 +62,10 @@ class Saver:
         if self.is_refused or (time.monotonic() < self._quiet_until and reason not in _LAST):
             return False
         try:
-            if not self.has_begun:
-                return self._take_up()
+            if not self.has_begun and not self._take_up():
+                return False
+            if reason is PersistReason.RESUMED:
+                return True
             made = self._written(reason)
             self.newest = made or self.newest
             return self._is_whole() or self._push(reason)

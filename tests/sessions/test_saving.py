@@ -277,3 +277,18 @@ def test_prune_leaves_what_the_remote_does_not_have(
 
     assert "r1" in while_away
     assert "r1" not in a.call("status").stdout
+
+
+def test_what_could_not_be_saved_at_the_end_is_saved_by_resume(machines: Machines) -> None:
+    a = machines.clone("a")
+    a.call("init", "--trust", "--push-state")
+    away = machines.remote.rename(machines.root / "away.git")
+    a.call(*machines.run_words("r1", 1))
+    away.rename(machines.remote)
+
+    a.call("resume", "r1")
+    once = dict(machines.saves())
+    a.call("resume", "r1")
+
+    assert machines.saved(run_id="r1", rests=True)
+    assert machines.saves() == once
