@@ -37,6 +37,7 @@ class Sizes:
     carried_files: int = 20_000
     commands: int = 0
     """How many of the commands are asked for their help; 0 stands for all."""
+    redacted_mb: int = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-Unit = Literal["x", "ms"]
+Unit = Literal["x", "ms", "MB/s"]
 Action = Callable[[], None]
 
 
@@ -19,8 +19,9 @@ Action = Callable[[], None]
 class Result:
     """One number against its goal.
 
-    `value` is a ratio (`x`) or milliseconds; `low` and `high` are the quartiles over the rounds; `goal` is
-    None for what is only told. `floor_ms` is the median of what it was measured against.
+    `value` is a ratio (`x`), milliseconds, or a speed, whose goal is the least; `low` and `high` are the
+    quartiles over the rounds; `goal` is None for what is only told. `floor_ms` is the median of what it was
+    measured against.
     """
 
     name: str
@@ -36,7 +37,9 @@ class Result:
     @property
     def met(self) -> bool | None:
         """Returns whether the goal was reached, None where there is none."""
-        return None if self.goal is None else self.value <= self.goal
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.unit == "MB/s" else self.value <= self.goal
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,11 @@ class Timings:
     def share(self, name: str, what: str, *, of: str) -> Result:
         """Returns the median wall milliseconds of one action, with no goal."""
         return self._result(name, what, "ms", [s * 1e3 for s in self.wall[of]], of, None)
+
+    def speed(self, name: str, what: str, *, of: str, size_bytes: int, goal: float | None = None) -> Result:
+        """Returns the median of the per-round speeds of one action that gets through `size_bytes`."""
+        speeds = [size_bytes / 1e6 / seconds for seconds in self.wall[of]]
+        return self._result(name, what, "MB/s", speeds, of, goal)
 
     def _result(
         self, name: str, what: str, unit: Unit, values: Sequence[float], floor: str, goal: float | None

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import checkpointing, health, isolation, migrating, recording, start_up, whole_run
+from benchmarks import checkpointing, health, isolation, migrating, recording, redaction, start_up, whole_run
 from benchmarks.machine import describe, load
 from benchmarks.place import Place, Sizes, enter, make_place
 from benchmarks.rounds import Result
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "help": (start_up.help, 15),
     "doctor-quick": (health.quick, 41),
     "doctor": (health.full, 11),
+    "which": (start_up.which, 41),
     "step": (recording.step, 300),
     "checkpoint": (checkpointing.checkpoint, 15),
     "tree": (isolation.tree, 11),
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "carry": (migrating.carry, 7),
     "run": (whole_run.run, 11),
     "init": (whole_run.init, 11),
+    "redaction": (redaction.redaction, 15),
 }
 """Each benchmark with its usual number of rounds."""
 
@@ -92,8 +94,8 @@ def _as_table(results: Sequence[Result], began: str) -> str:
 
 
 def _row(result: Result) -> str:
-    unit = " x" if result.unit == "x" else " ms"
-    goal = "" if result.goal is None else f"≤ {result.goal:g}{unit}"
+    unit, limit = f" {result.unit}", "≥" if result.unit == "MB/s" else "≤"
+    goal = "" if result.goal is None else f"{limit} {result.goal:g}{unit}"
     met = {True: "yes", False: "**no**", None: ""}[result.met]
     spread = f"{result.low:.2f} to {result.high:.2f}"
     return (

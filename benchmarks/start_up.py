@@ -1,7 +1,8 @@
-"""How long a person waits for `status` and `--help`, against an interpreter that does nothing."""
+"""How long a person waits for `status`, `--help`, `secrets which`, against an idle interpreter."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,28 @@ def help(place: Place, sizes: Sizes, rounds: int) -> list[Result]:
     ]
     slowest = max(results, key=lambda result: result.value)
     return [replace(slowest, what=f"`--help` of each of {len(results)} commands, the slowest, to `{_FLOOR}`")]
+
+
+def which(place: Place, sizes: Sizes, rounds: int) -> list[Result]:
+    """Measures `orchestrator secrets which` for a secret that is in the store, decrypted to be sure."""
+    repository = place.repository("which", 3)
+    create_layout(rooms(repository).paths, Disk(), private=False, workflow_yaml=None)
+    words = [program(), "secrets", "set", "SERVICE_API_KEY"]
+    subprocess.run(
+        words,
+        cwd=repository,
+        env=place.environment,
+        input=b"a value",
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    asked = [program(), "secrets", "which", "SERVICE_API_KEY"]
+    actions: dict[str, Action] = {
+        _FLOOR: command([sys.executable, "-c", "pass"], cwd=repository, environment=place.environment),
+        "which": command(asked, cwd=repository, environment=place.environment),
+    }
+    what = f"`orchestrator secrets which`, a stored secret, to `{_FLOOR}`"
+    return [interleave(actions, rounds).ratio("which", what, of="which", to=_FLOOR, goal=8)]
 
 
 def write_runs(repository: Path, count: int) -> None:

@@ -13,7 +13,8 @@ OrchestratorError                   carries code, exit_status and hint; never pr
 │   ├── MigrationConflict           old and new both exist and differ, or changed since
 │   ├── StateDamaged                the database cannot be read
 │   └── StateLost                   somebody removed `.orchestrator/` under a live run
-├── CredentialMissing   exit 4
+├── CredentialMissing   exit 4      no key, or none that opens what is there
+│   └── SecretMissing               no place has a value, and every place is named
 ├── Locked              exit 5      another process holds it, and is named
 └── Paused              exit 6      waits for a person, a time or a quota
 
@@ -163,6 +164,20 @@ class CredentialMissing(OrchestratorError):
     """A key that an agent needs was found in none of the places looked at."""
 
     exit_status = 4
+
+
+class SecretMissing(CredentialMissing):
+    """Secrets have no value; `problems` hold a line for each, with every place looked at."""
+
+    def __init__(self, names: tuple[str, ...], problems: tuple[str, ...]) -> None:
+        listed = ", ".join(names)
+        super().__init__(
+            f"There is no value for {listed}.",
+            code="secret-missing",
+            hint=f"Store it with: orchestrator secrets set {names[0]}",
+        )
+        self.names = names
+        self.problems = problems
 
 
 class Locked(OrchestratorError):

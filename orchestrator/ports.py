@@ -22,6 +22,11 @@ class Agent(Protocol):
         """Returns whether a prompt reaches it; one that takes none does the same on every attempt."""
         ...
 
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Returns the variables of the caller's that hold its keys and that it takes where they are set."""
+        ...
+
     def probe(self) -> AgentHealth:
         """Returns whether it can be started; fast, free, offline."""
         ...

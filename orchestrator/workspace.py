@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +20,7 @@ from orchestrator.config.trust import (
     trust_key,
     user_trust_directory,
 )
+from orchestrator.config.withheld import make_known
 from orchestrator.discovery import Located
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.merging import settle_interrupted
@@ -29,10 +31,15 @@ from orchestrator.model.json import Json
 from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.secretstore.lookup import Prompt, Source
+from orchestrator.secretstore.places import global_store, outside_sources, repository_store, stored_sources
+from orchestrator.secretstore.resolving import OnResolved, resolve
+from orchestrator.secretstore.store import Store
 from orchestrator.sessions import environment as environments
 from orchestrator.sessions import identity
 from orchestrator.sessions.choosing import StateTree, Wish, choose, web_mode
@@ -117,15 +124,20 @@ def open_workspace(
     environment: Mapping[str, str],
     flags: Mapping[str, Json] | None = None,
     trust_now: bool = False,
+    ask_secret: Callable[[str], str] | None = None,
     writes: bool,
     run_id: str | None = None,
     begins: bool = False,
+    redactor: Redactor | None = None,
 ) -> Workspace:
     """Returns the workspace of the repository at or above `start`.
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
     changed and the state is opened for reading, also on a read-only file system. Where sessions keep states
     of their own, it is that of this boot, or the one that knows `run_id`; `begins` (a run) may make one.
+    `ask_secret` asks a person for a secret by name. `redactor` gets to know every secret: those of the
+    configuration and of the caller's variables that agents are given at once, any other when it is resolved;
+    nothing is written that has not passed through it.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
@@ -140,21 +152,40 @@ def open_workspace(
         environment=environment,
         flags=flags or {},
     )
+    redactor = make_known(loaded.config, redactor or Redactor())
+    for name, value in registry.passed_secrets(environment):
+        redactor.add(name, value)
     trust = view_trust(located, loaded, trust_now=trust_now)
     web = web_mode(environments.detect(environment), loaded.config)
     repository = Repository(located, trusted=trust.trusted)
     here = identity.look_here(web.environment, repository.git_dir_identity)
     tree = choose(root, web, here, Wish(run_id, writes, begins), Disk())
-    paths = tree.paths
-    state = StateManager.open(paths, create=True) if writes else StateManager.open_read_only(paths)
+    if writes:
+        state = StateManager.open(tree.paths, create=True, redactor=redactor)
+    else:
+        state = StateManager.open_read_only(tree.paths)
     try:
-        context = _context(located, tree, web, loaded.config, state, repository, environment, layout)
+        secrets = SecretPlaces(root, layout.repo_id, environment, Prompt(ask_secret), redactor.add)
+        context = _context(
+            located, tree, web, loaded.config, state, repository, environment, layout, secrets, redactor
+        )
         notices = (*loaded.hints, *(_settle(context) if writes else ()))
     except BaseException:
         state.close()
         raise
     return Workspace(
-        located, paths, context.disk, layout, loaded, state, repository, trust, context, notices, web, tree
+        located,
+        tree.paths,
+        context.disk,
+        layout,
+        loaded,
+        state,
+        repository,
+        trust,
+        context,
+        notices,
+        web,
+        tree,
     )
 
 
@@ -164,16 +195,16 @@ def open_beside(workspace: Workspace, tree: StateTree) -> Workspace:
     Raises:
         StateDamaged: that state cannot be read.
     """
-    state = StateManager.open(tree.paths, create=True)
-    context = _context(
-        workspace.located,
-        tree,
-        workspace.web,
-        workspace.loaded.config,
-        state,
-        workspace.repository,
-        workspace.context.environment,
-        workspace.layout,
+    before, paths = workspace.context, tree.paths
+    state = StateManager.open(paths, create=True, redactor=before.redactor)
+    trees = IsolatedTrees(workspace.repository, _trees_root(paths, workspace.loaded.config))
+    context = replace(
+        before,
+        paths=paths,
+        state=state,
+        trees=trees,
+        checkpoints=Checkpoints(workspace.repository, paths, trees, before.redactor),
+        session_id=tree.session.id if tree.session is not None and workspace.web.trailers else None,
     )
     return replace(workspace, paths=tree.paths, state=state, context=context, notices=(), tree=tree)
 
@@ -187,6 +218,8 @@ def _context(
     repository: Repository,
     environment: Mapping[str, str],
     layout: Layout,
+    secrets: SecretPlaces,
+    redactor: Redactor,
 ) -> EngineContext:
     paths = tree.paths
     trees = IsolatedTrees(repository, _trees_root(paths, config))
@@ -197,10 +230,13 @@ def _context(
         state=state,
         repository=repository,
         trees=trees,
-        checkpoints=Checkpoints(repository, paths, trees),
-        agents=configured_agent,
+        checkpoints=Checkpoints(repository, paths, trees, redactor),
+        agents=partial(configured_agent, redactor=redactor),
+        secrets=secrets,
         environment=environment,
         repo_id=layout.repo_id,
+        redactor=redactor,
+        config=config,
         session_id=tree.session.id if tree.session is not None and web.trailers else None,
     )
 
@@ -209,7 +245,8 @@ def _settle(context: EngineContext) -> tuple[str, ...]:
     """Finishes what a crash left of earlier commands, and says what came of it."""
     paths, disk = context.paths, context.disk
     make_directories(paths, disk)
-    for directory in {paths.orchestrator_dir, paths.locks_dir, paths.run_locks_dir, paths.checkpoints_dir}:
+    own = (paths.state_dir, paths.run_locks_dir, paths.checkpoints_dir)
+    for directory in dict.fromkeys((paths.orchestrator_dir, paths.locks_dir, *own)):
         disk.sweep_temp(directory)
     moved = notice_place(paths, disk, context.repository.git_dir_identity)
     return (*moved, *settle_interrupted(context))
@@ -251,16 +288,76 @@ def view_trust(
     )
 
 
-def configured_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:
+@dataclass(frozen=True, slots=True)
+class SecretPlaces:
+    """Where the secrets of a run are looked for; implements `engine.context.SecretLookup`.
+
+    `on_resolved` hears of every value before it goes anywhere. Commands of the configuration are asked,
+    because whoever works on a run has made sure that it is trusted.
+    """
+
+    paths: OrchestratorPaths
+    repo_id: str
+    environment: Mapping[str, str] = field(repr=False)
+    prompt: Prompt
+    on_resolved: OnResolved
+
+    def __call__(
+        self,
+        names: tuple[str, ...],
+        *,
+        config: Config,
+        overrides: Mapping[str, str],
+        passed: tuple[str, ...],
+    ) -> dict[str, str]:
+        """Returns the value of every name; raises what `resolve` raises."""
+        for name in passed:
+            if self.environment.get(name):
+                self.on_resolved(name, self.environment[name])
+        if not names:
+            return {}
+        stores = secret_stores(self.paths, self.repo_id, config)
+        sources = (
+            *stored_sources(self.environment, overrides, stores),
+            *outside_places(self.environment, config, trusted=True),
+            self.prompt,
+        )
+        return resolve(names, sources, self.on_resolved)
+
+
+def secret_stores(paths: OrchestratorPaths, repo_id: str, config: Config) -> tuple[Store, Store]:
+    """Returns the store of the repository and the user's own, in the order in which they are looked at."""
+    disk, committed = Disk(), config.secrets.mode == "committed"
+    return repository_store(paths, repo_id, committed=committed, disk=disk), global_store(disk)
+
+
+def outside_places(environment: Mapping[str, str], config: Config, *, trusted: bool) -> tuple[Source, ...]:
+    """Returns what is looked at after the stores, as the configuration says."""
+    providers = [(each.run, each.names, each.variables) for each in config.secrets.providers]
+    web = web_mode(environments.detect(environment), config)
+    return outside_sources(environment, providers, web_mode=web.no_keyring, trusted=trusted)
+
+
+def configured_agent(
+    name: str | None,
+    *,
+    config: Config,
+    options: RunOptions,
+    model: str | None,
+    redactor: Redactor | None = None,
+) -> Agent:
     """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
     if options.command is not None:
-        agent: registry.AnyAgent = registry.command_agent(options.command, limits=config.limits)
+        agent: registry.AnyAgent = registry.command_agent(
+            options.command, limits=config.limits, redactor=redactor
+        )
     else:
         agent = registry.build(
             name or options.found_agent or registry.pick_default(),
             config.agents,
             model=model,
             limits=config.limits,
+            redactor=redactor,
         )
     registry.require(agent)
     return agent

@@ -163,7 +163,7 @@ def environment_of_tests() -> dict[str, str]:
     return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/migration.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/migration.md", "docs/secrets.md"])
 def test_every_command_of_the_page_does_what_the_page_shows(page: str, sample: Path) -> None:
     found = list(examples(ROOT / page))
 

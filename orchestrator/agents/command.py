@@ -14,6 +14,7 @@ from orchestrator.errors import Refused
 from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest, Health
 from orchestrator.process.command import Limits
 from orchestrator.process.spawn import minimal_environment
+from orchestrator.redaction.redactor import Redactor
 
 _PLACEHOLDER = re.compile(r"\{(prompt|prompt_file|worktree)\}")
 
@@ -33,6 +34,7 @@ class CommandAgent:
         stdin: Literal["prompt", "none"] = "none",
         variables: Mapping[str, str] | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        redactor: Redactor | None = None,
     ) -> None:
         if not argv or not argv[0] or _PLACEHOLDER.search(argv[0]):
             raise Refused(
@@ -45,12 +47,18 @@ class CommandAgent:
         self._stdin = stdin
         self._variables = dict(variables or {})
         self._limits = limits
+        self._redactor = redactor or Redactor()
 
     @property
     def takes_prompt(self) -> bool:
         """Returns whether a prompt reaches it, so that another attempt can differ from the last."""
         named = {found for word in self.argv for found in _PLACEHOLDER.findall(word)}
         return self._stdin == "prompt" or bool(named & {"prompt", "prompt_file"})
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Returns none: what a command needs it names as secrets."""
+        return ()
 
     def probe(self) -> AgentHealth:
         """Returns whether its program is there; starts nothing, because a command may mean anything."""
@@ -72,6 +80,7 @@ class CommandAgent:
             stdin=prompt if self._stdin == "prompt" else b"",
             variables=self._variables,
             limits=self._limits,
+            redactor=self._redactor,
         )
         return take_turn(invocation, request, worktree=worktree, cancelled=cancelled)
 

@@ -16,6 +16,7 @@ from orchestrator.agents.turn import Invocation, take_turn
 from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest, Health
 from orchestrator.process.command import Limits
 from orchestrator.process.spawn import minimal_environment
+from orchestrator.redaction.redactor import Redactor
 
 MAX_ARGUMENT_BYTES = 100_000
 """A longer prompt goes to standard input: Linux refuses arguments of 128 KiB."""
@@ -43,6 +44,7 @@ class Preset:
     refuses_root: bool = False
 
 
+_KEYS = ("_KEY", "_TOKEN")
 _GOOGLE = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
 
 PRESETS: Mapping[str, Preset] = {
@@ -153,6 +155,7 @@ class PresetAgent:
         args: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        redactor: Redactor | None = None,
     ) -> None:
         self.name = name
         self.preset = preset
@@ -160,6 +163,12 @@ class PresetAgent:
         self._args = args
         self._variables = dict(variables or {})
         self._limits = limits
+        self._redactor = redactor or Redactor()
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Returns those of its own variables that hold keys."""
+        return tuple(name for name in self.preset.passed if name.endswith(_KEYS))
 
     def probe(self) -> AgentHealth:
         """Returns where it is and which version it says it is; starts no turn."""
@@ -183,6 +192,7 @@ class PresetAgent:
             variables={**self.preset.quiet, **self._variables},
             passed=self.preset.passed,
             limits=self._limits,
+            redactor=self._redactor,
             meanings=self.preset.meanings,
             shows=_is_for_people,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.agents.command import CommandAgent
@@ -12,9 +12,14 @@ from orchestrator.agents.preset import PRESETS, PresetAgent
 from orchestrator.agents.programs import find_program
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Limits as LimitsConfig
+from orchestrator.config.withheld import is_secret
 from orchestrator.errors import Refused
 from orchestrator.model.agent import AgentHealth, Health
 from orchestrator.process.command import Limits
+from orchestrator.redaction.redactor import Redactor
+
+_INJECTED = "proxy-injected"
+"""What stands in a key's place where a proxy puts the key into requests."""
 
 AnyAgent = CommandAgent | PresetAgent
 
@@ -25,10 +30,12 @@ def build(
     *,
     model: str | None = None,
     limits: LimitsConfig | None = None,
+    redactor: Redactor | None = None,
 ) -> AnyAgent:
     """Returns the agent of this name: one of the configuration's `agents`, else a preset.
 
-    `model` is a step's wish and goes before the agent's own. Whether it is installed is not looked at;
+    `model` is a step's wish and goes before the agent's own; `redactor` takes secrets out of what it prints.
+    Whether it is installed is not looked at;
     `require` does.
 
     Raises:
@@ -39,7 +46,7 @@ def build(
     if configured is None and name not in PRESETS:
         raise _unknown(name, (*agents, *PRESETS))
     if configured is not None and configured.kind == "command":
-        return _command(name, configured, model, limits)
+        return _command(name, configured, model, limits, redactor)
     preset = PRESETS[name if configured is None else configured.kind]
     return PresetAgent(
         name,
@@ -48,16 +55,19 @@ def build(
         args=configured.args if configured is not None else (),
         variables=configured.env if configured is not None else {},
         limits=process_limits(limits),
+        redactor=redactor,
     )
 
 
-def command_agent(argv: tuple[str, ...], *, limits: LimitsConfig | None = None) -> CommandAgent:
+def command_agent(
+    argv: tuple[str, ...], *, limits: LimitsConfig | None = None, redactor: Redactor | None = None
+) -> CommandAgent:
     """Returns the agent for `run --command`, named `command`.
 
     Raises:
         Refused: `agent-command-invalid`, it names no program.
     """
-    return CommandAgent("command", argv, limits=process_limits(limits))
+    return CommandAgent("command", argv, limits=process_limits(limits), redactor=redactor)
 
 
 def require(agent: AnyAgent) -> AgentHealth:
@@ -83,6 +93,15 @@ def discover(environment: Mapping[str, str] = os.environ) -> tuple[tuple[str, Ag
     with ThreadPoolExecutor(max_workers=len(PRESETS)) as pool:
         healths = pool.map(lambda name: PresetAgent(name, PRESETS[name]).probe(), present)
         return tuple(zip(present, healths, strict=True))
+
+
+def passed_secrets(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yields name and value of the caller's variables that some preset is given and that hold a secret."""
+    names = {name: None for preset in PRESETS.values() for name in preset.passed}
+    for name in names:
+        value = environment.get(name, "")
+        if value != _INJECTED and is_secret(name, value):
+            yield name, value
 
 
 def pick_default(environment: Mapping[str, str] = os.environ) -> str:
@@ -114,7 +133,11 @@ def process_limits(limits: LimitsConfig | None) -> Limits:
 
 
 def _command(
-    name: str, configured: AgentConfig, model: str | None, limits: LimitsConfig | None
+    name: str,
+    configured: AgentConfig,
+    model: str | None,
+    limits: LimitsConfig | None,
+    redactor: Redactor | None,
 ) -> CommandAgent:
     if model is not None:
         raise Refused(
@@ -128,6 +151,7 @@ def _command(
         stdin=configured.stdin,
         variables=configured.env,
         limits=process_limits(limits),
+        redactor=redactor,
     )
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.agents.text import LineReader
@@ -17,6 +17,7 @@ from orchestrator.model.agent import AgentEvent, AgentRequest, Ending, Finished,
 from orchestrator.model.run import Usage
 from orchestrator.process.command import Command, Ended, Limits
 from orchestrator.process.spawn import minimal_environment, supervise
+from orchestrator.redaction.redactor import Redactor
 
 _POLL_S = 0.2
 _SAY_EVERY_S = 1.0
@@ -38,7 +39,8 @@ class Invocation:
     """How an agent is started for one turn.
 
     `variables` are added to the minimal environment, `passed` names those that it gets from the caller's.
-    `meanings` explains exit statuses; `shows` decides which lines of its output are for people.
+    `meanings` explains exit statuses; `shows` decides which lines of its output are for people;
+    `redactor` takes secrets out of all of it.
     """
 
     argv: tuple[str, ...]
@@ -48,6 +50,7 @@ class Invocation:
     limits: Limits = _UNLIMITED
     meanings: Mapping[int, str] | None = None
     shows: Callable[[str], bool] = lambda line: True
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 def child_environment(
@@ -55,13 +58,16 @@ def child_environment(
 ) -> dict[str, str]:
     """Returns an agent's environment: minimal, what it is named to get, and the marks of being inside a run.
 
-    `request.environment` holds the caller's variables; of them only those `passed` by name get in.
+    `request.environment` holds the caller's variables; of them only those `passed` by name get in. A secret
+    goes before what was passed under its name.
     ORCHESTRATOR_EXECUTION makes a nested `orchestrator run` refuse.
     """
     named = (*_NETWORK, *_PLACES, *passed)
     asked = {name: request.environment[name] for name in named if name in request.environment}
     marks = {"ORCHESTRATOR_EXECUTION": request.marker}
-    return minimal_environment({**asked, **variables, **request.added, **marks}, passed=named)
+    return minimal_environment(
+        {**asked, **variables, **request.secrets, **request.added, **marks}, passed=named
+    )
 
 
 def take_turn(
@@ -108,6 +114,7 @@ def _command(invocation: Invocation, request: AgentRequest, worktree: Path) -> C
         log=Path(request.transcript),
         limits=invocation.limits,
         marker=request.marker,
+        redactor=invocation.redactor,
     )
 
 

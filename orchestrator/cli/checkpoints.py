@@ -47,6 +47,7 @@ def _show(call: Invocation, run_id: RunId, found: Sequence[Checkpoint]) -> None:
                         "tree": each.tree,
                         "label": each.label,
                         "at": each.at.isoformat().replace("+00:00", "Z"),
+                        "local_only": each.local_only,
                     }
                     for each in found
                 ],
@@ -54,13 +55,17 @@ def _show(call: Invocation, run_id: RunId, found: Sequence[Checkpoint]) -> None:
         )
         return
     rows = [("NO", "CHECKPOINT", "AT", "LABEL")]
-    rows += [(str(c.number), c.commit, f"{c.at:%Y-%m-%d %H:%M:%S}", c.label) for c in found]
+    rows += [(str(c.number), c.commit, f"{c.at:%Y-%m-%d %H:%M:%S}", _described(c)) for c in found]
     for parts in columns(rows) if found else []:
         call.screen.out(*parts)
     if not found:
         call.screen.note(f"There is no checkpoint of a run {run_id}.")
     else:
         call.screen.note(f"Take one back with: orchestrator restore {found[0].commit[:12]} --into DIR")
+
+
+def _described(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.label} (holds a secret: local only)" if checkpoint.local_only else checkpoint.label
 
 
 def _require_known(call: Invocation, run_id: str) -> None:

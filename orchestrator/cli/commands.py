@@ -28,15 +28,16 @@ COMMANDS = {
     "doctor": "Look for problems and say how to fix each.",
     "config": "Show, check and explain the configuration.",
     "agents": "List agents, their versions and health.",
+    "secrets": "Keep keys for agents, encrypted; see where each comes from.",
     "trust": "Approve the commands that this repository's configuration would run.",
 }
 """In the order in which `--help` shows them."""
 
-GROUPS = frozenset({"config", "agents", "sessions"})
+GROUPS = frozenset({"config", "agents", "secrets", "sessions"})
 """Commands that have commands of their own."""
 
 LATER = frozenset(
-    {"plan", "migrate", "secrets", "bundle", "approvals", "approve", "reject", "index"}
+    {"plan", "migrate", "bundle", "approvals", "approve", "reject", "index"}
     | {"search", "why", "compare", "chat", "serve", "worker", "mcp"}
 )
 """Commands of versions to come: refused as such, never taken for a misspelling."""

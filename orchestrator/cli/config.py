@@ -34,6 +34,7 @@ def load_quietly(call: Invocation) -> LoadedConfig:
     from pathlib import Path
 
     from orchestrator.config.load import load
+    from orchestrator.config.withheld import make_known
     from orchestrator.errors import Refused
 
     try:
@@ -41,10 +42,14 @@ def load_quietly(call: Invocation) -> LoadedConfig:
     except Refused as refusal:
         if refusal.code != "not-a-repository":
             raise
-        return load(repository=None, state_root=Path(call.directory), environment=call.environment)
-    return load(
+        loaded = load(repository=None, state_root=Path(call.directory), environment=call.environment)
+        make_known(loaded.config, call.redactor)
+        return loaded
+    loaded = load(
         repository=Path(located.checkout), state_root=Path(located.home), environment=call.environment
     )
+    make_known(loaded.config, call.redactor)
+    return loaded
 
 
 @app.command("show", cls=Command, add_help_option=False)

@@ -15,13 +15,14 @@ from orchestrator.errors import (
     MigrationRefused,
     NotTrusted,
     OrchestratorError,
+    SecretMissing,
 )
 
 INTERRUPTED = 130
 TERMINATED = 143
 OUR_BUG = 70
 
-_WITH_PROBLEMS = (ConfigInvalid, MigrationConflict, MigrationRefused)
+_WITH_PROBLEMS = (ConfigInvalid, MigrationConflict, MigrationRefused, SecretMissing)
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
@@ -95,7 +96,7 @@ def _print_signal(error: BaseException, screen: Screen) -> int:
 
 
 def _print_bug(error: BaseException, screen: Screen, *, debug: bool, logs_dir: str) -> int:
-    text = _traceback(error)
+    text = screen.redacted(_traceback(error))
     report = write_report(text, logs_dir)
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     sentence = f"This is a bug in orchestrator ({what})."

@@ -42,7 +42,7 @@ def findings(
     form = Format.JSON if call.screen.as_json else form
     text = render(listed, form)
     if form is not Format.TEXT:
-        write(sys.stdout, text)
+        write(sys.stdout, call.redactor.text(text))
         return 0
     if not listed:
         call.screen.note(f"Run {found.id} has no findings.")

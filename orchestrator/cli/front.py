@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from orchestrator.cli.flags import Flags
 
 
+_ANSWERED = (("status",), ("doctor", "--quick"), ("secrets", "which"))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status; never raises."""
     try:
@@ -51,7 +54,7 @@ def _answer(arguments: list[str]) -> int:
 
 
 def _answered_here(arguments: list[str]) -> int | None:
-    """Returns the exit status of a plain `status` or `doctor --quick`, None when nothing was answered."""
+    """Returns the exit status of a plain command that needs nothing dear; None: nothing was answered."""
     flags, words = _plain(arguments)
     if words[:1] == ["status"] and len(words) <= 2 and "--quick" not in words:
         from orchestrator.cli import quick_status
@@ -61,6 +64,10 @@ def _answered_here(arguments: list[str]) -> int | None:
         from orchestrator.cli import quick_doctor
 
         return quick_doctor.answer(flags)
+    if words[:2] == ["secrets", "which"] and len(words) == 3 and "--quick" not in words:
+        from orchestrator.cli import quick_which
+
+        return quick_which.answer(flags, words[2])
     return None
 
 
@@ -79,7 +86,7 @@ def _plain(arguments: list[str]) -> tuple[Flags, list[str]]:
     from orchestrator.cli.flags import Flags
 
     flags = Flags()
-    if "status" not in arguments and not {"doctor", "--quick"}.issubset(arguments):
+    if not any(all(word in arguments for word in words) for words in _ANSWERED):
         return flags, []
     from orchestrator.errors import Refused
 

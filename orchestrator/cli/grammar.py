@@ -23,7 +23,10 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Returns the words of the usage line; what is required stands as it is, without Typer's braces."""
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        hidden = [each for each in self.params if getattr(each, "hidden", False)]
+        unsaid = {piece for each in hidden for piece in each.get_usage_pieces(ctx)}
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece.strip("{}") for piece in pieces if piece not in unsaid]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the command's own options, then the shared ones."""

@@ -45,6 +45,7 @@ Commands:
   doctor         Look for problems and say how to fix each.
   config         Show, check and explain the configuration.
   agents         List agents, their versions and health.
+  secrets        Keep keys for agents, encrypted; see where each comes from.
   trust          Approve the commands that this repository's configuration would
                  run.
 
@@ -744,6 +745,235 @@ Options of every command, before or after its name:
 
 Arguments:
   NAME <str>  One agent; all by default.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets': r'''Usage: orchestrator secrets [OPTIONS] COMMAND [ARGS]...
+
+  Keep keys for agents, encrypted; see where each comes from.
+
+Commands:
+  set         Store a value from standard input, a file, or a prompt that...
+  list        List what is stored, where, and how old it is; shows no value.
+  show        Show where a stored secret is and, with --reveal, its value.
+  which       Say where a secret's value comes from; shows no value, exit...
+  remove      Remove a stored secret for good; asks first.
+  rekey       Encrypt every secret anew, to the recipients as they are now.
+  recipients  Say who can read what is stored from now on.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets set': r'''Usage: orchestrator secrets set [OPTIONS] NAME
+
+  Store a value from standard input, a file, or a prompt that does not show it.
+
+Arguments:
+  NAME <str>  Such as ANTHROPIC_API_KEY.  [required]
+
+Options:
+  --file FILE  Take exactly what this file holds.
+  --global     Your own store, which serves all your repositories.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets list': r'''Usage: orchestrator secrets list [OPTIONS]
+
+  List what is stored, where, and how old it is; shows no value.
+
+Options:
+  --global  Your own store, which serves all your repositories.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets show': r'''Usage: orchestrator secrets show [OPTIONS] NAME
+
+  Show where a stored secret is and, with --reveal, its value.
+
+Arguments:
+  NAME <str>  Such as ANTHROPIC_API_KEY.  [required]
+
+Options:
+  --reveal  Print the value itself.
+  --global  Your own store, which serves all your repositories.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets which': r'''Usage: orchestrator secrets which [OPTIONS] NAME
+
+  Say where a secret's value comes from; shows no value, exit status 4 when
+  there is none.
+
+Arguments:
+  NAME <str>  Such as ANTHROPIC_API_KEY.  [required]
+
+Options:
+  --agent NAME  As in a step of this agent.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets remove': r'''Usage: orchestrator secrets remove [OPTIONS] NAME
+
+  Remove a stored secret for good; asks first.
+
+Arguments:
+  NAME <str>  Such as ANTHROPIC_API_KEY.  [required]
+
+Options:
+  --global  Your own store, which serves all your repositories.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets rekey': r'''Usage: orchestrator secrets rekey [OPTIONS]
+
+  Encrypt every secret anew, to the recipients as they are now.
+
+Options:
+  --global  Your own store, which serves all your repositories.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets recipients': r'''Usage: orchestrator secrets recipients [OPTIONS] COMMAND [ARGS]...
+
+  Say who can read what is stored from now on.
+
+Commands:
+  add     Let another key read what is stored from now on.
+  remove  Let a key read nothing of what is stored from now on.
+  list    List the keys that can read what is stored from now on.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets recipients add': r'''Usage: orchestrator secrets recipients add [OPTIONS] [KEY]
+
+  Let another key read what is stored from now on.
+
+Arguments:
+  KEY <str>  Public key of age or SSH, in quotes; your own by default.
+
+Options:
+  --file FILE     Public keys, one a line, such as a .pub file.
+  --comment TEXT  Whose key it is.
+  --global        Your own store, which serves all your repositories.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets recipients remove': r'''Usage: orchestrator secrets recipients remove [OPTIONS] KEY
+
+  Let a key read nothing of what is stored from now on.
+
+Arguments:
+  KEY <str>  The public key, or its whole comment.  [required]
+
+Options:
+  --global  Your own store, which serves all your repositories.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'secrets recipients list': r'''Usage: orchestrator secrets recipients list [OPTIONS]
+
+  List the keys that can read what is stored from now on.
+
+Options:
+  --global  Your own store, which serves all your repositories.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

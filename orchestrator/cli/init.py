@@ -43,6 +43,7 @@ def init(
     made = make(paths, private=private, workflow=workflow)
     facts: dict[str, Json] = {"directory": str(paths.orchestrator_dir), "created": list(made)}
     _say_made(call, paths, made)
+    _share_secrets(call, located, paths)
     trusted = _trust(call, trust_now=trust)
     if call.screen.as_json:
         call.screen.json({**facts, "trusted": trusted})
@@ -99,6 +100,18 @@ def _names(workflow: bytes | None) -> tuple[str, ...]:
     from orchestrator.state.layout import planned_names
 
     return (*planned_names(with_workflow=workflow is not None), SCHEMA_NAME)
+
+
+def _share_secrets(call: Invocation, located: Located, paths: OrchestratorPaths) -> None:
+    """Lets git see encrypted secrets where the configuration says so, and only there."""
+    from orchestrator.config.load import load
+    from orchestrator.fs.disk import Disk
+    from orchestrator.state.layout import keep_ignore_file
+
+    loaded = load(
+        repository=Path(located.checkout), state_root=Path(located.home), environment=call.environment
+    )
+    keep_ignore_file(paths, Disk(), committed=loaded.config.secrets.mode == "committed")
 
 
 def _say_made(call: Invocation, paths: OrchestratorPaths, made: tuple[str, ...]) -> None:

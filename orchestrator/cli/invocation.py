@@ -14,6 +14,7 @@ from orchestrator.cli.screen import Screen
 from orchestrator.cli.terminal import escape, is_terminal
 from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.model.json import Json
+from orchestrator.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
     from orchestrator.discovery import Located
@@ -31,6 +32,7 @@ class Invocation:
     def __init__(self, flags: Flags, screen: Screen) -> None:
         self.flags = flags
         self.screen = screen
+        self.redactor = screen.redactor = Redactor()
         self.environment: Mapping[str, str] = dict(os.environ)
         self._web: WebMode | None = None
 
@@ -94,9 +96,11 @@ class Invocation:
                 environment=self.environment,
                 flags=flags or {},
                 trust_now=trust_now,
+                ask_secret=self.ask_secret if self.may_ask else None,
                 writes=writes,
                 run_id=run,
                 begins=begins,
+                redactor=self.redactor,
             )
         except Refused as refusal:
             if refusal.code == "state-missing":
@@ -149,9 +153,18 @@ class Invocation:
             return True
         if not self.may_ask:
             raise Refused(f"{question} Nobody is there to answer.", code=code, hint=otherwise)
-        sys.stderr.write(f"{escape(question)} [y/N] ")
+        sys.stderr.write(f"{escape(self.redactor.text(question))} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def ask_secret(self, name: str) -> str:
+        """Returns what a person types for a secret, which the terminal does not show; Ctrl-D is nothing."""
+        import getpass
+
+        try:
+            return getpass.getpass(f"{name} (not shown): ", stream=sys.stderr)
+        except EOFError:
+            return ""
 
 
 def _no_runs() -> Refused:

@@ -28,5 +28,5 @@ def report(ctx: typer.Context, run: RunArgument) -> int:
     if summary is not None:
         call.screen.json({**summary, "report": render_markdown(built)})
     else:
-        write(sys.stdout, escape(render_markdown(built)))
+        write(sys.stdout, escape(call.redactor.text(render_markdown(built))))
     return 0

@@ -100,6 +100,7 @@ def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
 def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> int:
     from orchestrator.cli.working import work_and_show
     from orchestrator.engine.local import prepare_resume, resumption
+    from orchestrator.engine.secrets import require_secrets_of
     from orchestrator.model.run import RunStatus
 
     if run.status is RunStatus.COMPLETED:
@@ -108,6 +109,7 @@ def _resume(call: Invocation, workspace: Workspace, run: Run, *, wait: bool) -> 
             call.screen.json({"resumed": [], "run_id": run.id, "status": run.status})
         return 0
     _require_resumable(workspace, run)
+    require_secrets_of(workspace.context, run)
     plan = resumption(workspace.context, run)
     call.screen.note(f"resume {run.id}: {plan.reason}")
     for name, sentences in (("skipped", plan.skipped), ("repeated", plan.repeated)):
@@ -124,9 +126,11 @@ def _require_resumable(workspace: Workspace, run: Run) -> None:
     Raises:
         Refused: `run-cancelled`.
         NotTrusted: what the repository supplies would run, and nobody has approved it.
+        CredentialMissing: a secret that is not kept with the run is no longer in the configuration.
         Locked: another process works on it.
     """
     from orchestrator.engine.local import is_alive
+    from orchestrator.engine.work import require_secrets
     from orchestrator.errors import Locked
     from orchestrator.model.record import OperationKind, OperationStatus
     from orchestrator.model.run import RunStatus
@@ -142,6 +146,7 @@ def _require_resumable(workspace: Workspace, run: Run) -> None:
         hint = f"Take that back first: orchestrator undo {found}" if found else "orchestrator ops"
         raise Refused(f"Run {run.id} was cancelled.", code="run-cancelled", hint=hint)
     workspace.trust.require()
+    require_secrets(workspace.context, run)
     holder = is_alive(workspace.context, run.id)
     if holder is not None:
         raise Locked(what=f"run {run.id}", holder=holder.describe())

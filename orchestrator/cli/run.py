@@ -124,8 +124,10 @@ def _show_only(call: Invocation, shown: Preview, workspace: Workspace) -> int:
 
 def _start(call: Invocation, workspace: Workspace, request: RunRequest, shown: Preview, *, wait: bool) -> int:
     from orchestrator.cli.working import work_and_show
+    from orchestrator.engine.secrets import require_secrets
     from orchestrator.engine.start import start_run
 
+    require_secrets(workspace.context, request.config, request.options)
     call.screen.out(f"run {shown.run_id}")
     for parts in first_screen(shown, workspace):
         call.screen.note(*parts)
@@ -140,6 +142,7 @@ def first_screen(shown: Preview, workspace: Workspace) -> list[tuple[str | Style
     facts = [
         ("base", _base(shown)),
         ("agents", steps),
+        *_secrets(shown),
         ("isolation", shown.isolation),
         ("checks", "; ".join(shown.checks) or "none: the result will be unverified"),
         ("gates", "; ".join(shown.gates) or "none"),
@@ -167,6 +170,14 @@ def _surroundings(workspace: Workspace) -> list[tuple[str, str]]:
     return lines
 
 
+def _secrets(shown: Preview) -> list[tuple[str, str]]:
+    given: dict[str, dict[str, None]] = {}
+    for step in shown.steps:
+        given.setdefault(step.agent, {}).update(dict.fromkeys(step.secrets))
+    said = "; ".join(f"{agent} gets {', '.join(names)}" for agent, names in given.items() if names)
+    return [("secrets", said)] if said else []
+
+
 def _base(shown: Preview) -> str:
     commit = shown.base[:12]
     return commit if shown.base.startswith(shown.base_name) else f"{shown.base_name} ({commit})"
@@ -185,7 +196,9 @@ def _as_json(shown: Preview) -> dict[str, Json]:
             {"id": p.id, "name": p.name, "description": p.description, "dependencies": list(p.dependencies)}
             for p in shown.plan.phases
         ],
-        "steps": [{"agent": step.agent, "task": step.task} for step in shown.steps],
+        "steps": [
+            {"agent": step.agent, "task": step.task, "secrets": list(step.secrets)} for step in shown.steps
+        ],
         "checks": list(shown.checks),
         "gates": list(shown.gates),
         "limits": list(shown.limits),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from orchestrator.cli.terminal import Styled, escape, is_terminal, paint, wants_colour, write
+from orchestrator.cli.terminal import Styled, is_terminal, paint, wants_colour, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from orchestrator.model.json import Json
+    from orchestrator.redaction.redactor import Redactor
 
 __all__ = ["Screen", "Styled"]
 
@@ -22,13 +23,15 @@ SCHEMA_VERSION = 1
 class Screen:
     """Prints. What comes in as text is escaped here, so no caller can forget it.
 
-    With `as_json` the prose of `out` stays silent: a command prints its one object with `json`.
+    With `as_json` the prose of `out` stays silent: a command prints its one object with `json`. With a
+    `redactor`, which every command sets, nothing is printed that it finds to be secret.
     """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: int = 0) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self.verbose = verbose
+        self.redactor: Redactor | None = None
         self._colour_out = wants_colour(sys.stdout)
         self._colour_err = wants_colour(sys.stderr)
         self._passing = False
@@ -46,12 +49,12 @@ class Screen:
     def out(self, *parts: str | Styled) -> None:
         """Prints one line of a result, unless JSON is asked for."""
         if not self.as_json:
-            self._write(sys.stdout, paint(parts, colour=self._colour_out) + "\n")
+            self._write(sys.stdout, self._painted(parts, colour=self._colour_out) + "\n")
 
     def note(self, *parts: str | Styled) -> None:
         """Prints one line of progress or advice on standard error, unless quiet."""
         if not self.quiet:
-            self._write(sys.stderr, paint(parts, colour=self._colour_err) + "\n")
+            self._write(sys.stderr, self._painted(parts, colour=self._colour_err) + "\n")
 
     def detail(self, *parts: str | Styled) -> None:
         """Prints one line that only `-v` asks for."""
@@ -60,20 +63,18 @@ class Screen:
 
     def warn(self, sentence: str) -> None:
         """Prints a warning on standard error; quiet does not hide it."""
-        self._write(
-            sys.stderr, paint((Styled("warning: ", "yellow"), sentence), colour=self._colour_err) + "\n"
-        )
+        self.error(Styled("warning: ", "yellow"), sentence)
 
     def error(self, *parts: str | Styled) -> None:
         """Prints one line of an error."""
-        self._write(sys.stderr, paint(parts, colour=self._colour_err) + "\n")
+        self._write(sys.stderr, self._painted(parts, colour=self._colour_err) + "\n")
 
     def passing(self, text: str) -> None:
         """Shows one line on a terminal's standard error that the next one, on either stream, replaces.
 
         The caller cuts it to the width: of a line that wraps only the last row would go away.
         """
-        write(sys.stderr, f"\r\x1b[K{escape(text)}\r")
+        write(sys.stderr, f"\r\x1b[K{self._painted((text,), colour=False)}\r")
         self._passing = True
 
     def _write(self, stream: TextIO | None, text: str) -> None:
@@ -84,16 +85,32 @@ class Screen:
 
     def json(self, fields: dict[str, Json]) -> None:
         """Prints an object as one line of JSON, `schema_version` first."""
-        self._write(sys.stdout, encode({"schema_version": SCHEMA_VERSION, **fields}) + "\n")
+        shown: Json = {"schema_version": SCHEMA_VERSION, **fields}
+        if self.redactor is not None:
+            shown = self.redactor.json(shown, keys=False)
+        self._write(sys.stdout, encode(shown) + "\n")
 
     def raw(self, data: bytes) -> None:
-        """Prints bytes exactly as they are, or escaped line by line on a terminal."""
+        """Prints bytes as they are but for secrets, escaped line by line on a terminal."""
+        if self.redactor is not None:
+            data = self.redactor.data(data)
         if is_terminal(sys.stdout):
             self._write(sys.stdout, paint((data.decode("utf-8", "backslashreplace"),), colour=False))
             return
         self._write(sys.stdout, "")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+
+    def redacted(self, text: str) -> str:
+        """Returns text as it may be shown."""
+        return text if self.redactor is None else self.redactor.text(text)
+
+    def _painted(self, parts: tuple[str | Styled, ...], *, colour: bool) -> str:
+        clean = (
+            self.redacted(part) if isinstance(part, str) else Styled(self.redacted(part.text), part.style)
+            for part in parts
+        )
+        return paint(tuple(clean), colour=colour)
 
 
 def encode(value: Json) -> str:

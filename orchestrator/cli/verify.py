@@ -90,7 +90,7 @@ def _answer(call: Invocation, report: CheckReport, assessment: Assessment, form:
             }
         )
     else:
-        text = render(listed, form)
+        text = call.redactor.text(render(listed, form))
         write(sys.stdout, escape(text) if form is Format.TEXT else text)
     for sentence in (*assessment.indeterminate, *assessment.unverified, *assessment.warnings):
         call.screen.warn(sentence)

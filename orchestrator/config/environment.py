@@ -12,8 +12,13 @@ from orchestrator.config.origin import Layer, Origin, Problem, printable
 from orchestrator.config.schema import Config
 
 PREFIX = "ORCHESTRATOR_"
-OURS = frozenset({"ORCHESTRATOR_DIR", "ORCHESTRATOR_EXECUTION", "ORCHESTRATOR_RUN", "ORCHESTRATOR_PAGER"})
+OURS = frozenset(
+    {"ORCHESTRATOR_DIR", "ORCHESTRATOR_EXECUTION", "ORCHESTRATOR_RUN", "ORCHESTRATOR_PAGER"}
+    | {"ORCHESTRATOR_AGE_KEY", "ORCHESTRATOR_AGE_IDENTITY"}
+)
 """Variables with a meaning of their own, apart from the configuration."""
+SECRET = "ORCHESTRATOR_SECRET_"
+"""What variables that hold a secret begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ def read(environment: Mapping[str, str], below: Node | None) -> Variables:
     problems: list[Problem] = []
     hints: list[str] = []
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in OURS or not environment[name]:
+        if not name.startswith(PREFIX) or name in OURS or name.startswith(SECRET) or not environment[name]:
             continue
         key = key_of(name, below)
         if key is None:

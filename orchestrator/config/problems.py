@@ -12,7 +12,7 @@ from orchestrator.config import fields
 from orchestrator.config.document import Items, Leaf, Node, Table
 from orchestrator.config.merge import at
 from orchestrator.config.origin import Origin, Problem, printable
-from orchestrator.config.schema import LATER_KINDS, PRESETS, Config
+from orchestrator.config.schema import LATER_KINDS, PRESETS, SECRET_NAME, Config
 
 MAX_PROBLEMS = 100
 
@@ -182,6 +182,8 @@ def _choices(complaint: _Complaint, node: Node | None) -> str:
 
 
 def _pattern_rule(pattern: str) -> str:
+    if pattern == SECRET_NAME:
+        return "use up to 64 of A-Z, 0-9 and _, starting with a letter"
     if "x00" in pattern:
         return "it holds a NUL character"
     return "use up to 64 letters, digits, _ and -, starting with a letter or digit"

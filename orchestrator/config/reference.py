@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from orchestrator.config import fields
-from orchestrator.config.environment import OURS, variable_of
+from orchestrator.config.environment import OURS, SECRET, variable_of
 from orchestrator.config.schema import Config
 from orchestrator.fs.disk import Disk
 
@@ -43,7 +43,7 @@ Later ones win. Mappings are merged, lists and single values replaced.
 | flags | the command line |
 
 Values in variables are written as in YAML; an empty variable counts as not set. No part of the configuration
-are {ours}.
+are {ours} (see [secrets](secrets.md)).
 
 A key listed in `enforced` of the system's or your own file keeps the value it has there: what later files say
 about it is not used (a hint says so), and a variable or flag that would change it is refused.
@@ -66,7 +66,7 @@ Changing what runs asks for trust again (`orchestrator trust`); changing a comme
 def generate() -> str:
     """Returns the page, the same for the same declarations."""
     variable = variable_of(("execution", "timeout_s"))
-    names = ", ".join(f"`{name}`" for name in sorted(OURS))
+    names = ", ".join(f"`{name}`" for name in (*sorted(OURS), f"{SECRET}<NAME>"))
     heading = _HEADING.replace("{variable}", variable).replace("{ours}", names)
     return heading + "".join(_sections())
 

@@ -23,6 +23,8 @@ Word = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Argv = Annotated[tuple[Word, ...], Field(min_length=1)]
 Pattern = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+SECRET_NAME = r"^[A-Z][A-Z0-9_]{0,63}$"
+SecretName = Annotated[str, Field(pattern=SECRET_NAME)]
 Seconds = Annotated[float, Field(gt=0, le=YEAR_S, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Amount = Annotated[int, Field(ge=1, le=2**50)]
@@ -74,7 +76,9 @@ class Agent(Section):
     )
     args: tuple[Word, ...] = Field((), description="Further words for its command line.")
     env: dict[VariableName, Text] = Field(
-        default_factory=dict, description="Variables added to its otherwise minimal environment."
+        default_factory=dict,
+        description="Variables added to its otherwise minimal environment. Those whose name or value looks "
+        "secret are kept with no run and taken out of everything written.",
     )
     timeout_s: Seconds | None = Field(
         None, description="Seconds after which a turn is ended; null: as in `execution`."
@@ -82,7 +86,9 @@ class Agent(Section):
     idle_timeout_s: Seconds | None = Field(
         None, description="Seconds without any output after which a turn is ended; null: as in `execution`."
     )
-    secrets: tuple[Name, ...] = later((), "Names of the secrets that it receives as variables.")
+    secrets: tuple[SecretName, ...] = Field(
+        (), description="Names of the secrets that it receives as variables; it gets no others."
+    )
     state: Literal["contained", "shared"] = later("contained", "Where the agent keeps its own state.")
     sandbox: Sandbox = later("off", "Whether its processes are confined.")
     allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that it may change; none: all.")
@@ -152,7 +158,9 @@ class Step(Section):
     parallel: tuple[Step, ...] = later((), "Steps taken side by side.")
     uses: str | None = later(None, "A step defined elsewhere.")
     approve: Approve | None = later(None, "What a person must approve in this step.")
-    secrets: tuple[Name, ...] = later((), "Names of the secrets that the step receives.")
+    secrets: tuple[SecretName, ...] = Field(
+        (), description="Names of secrets that its agent receives in this step, beside the agent's own."
+    )
     sandbox: Sandbox | None = later(None, "Whether the step's processes are confined.")
     allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that the step may change.")
 
@@ -314,12 +322,42 @@ class Logging(Section):
     keep: Annotated[int, Field(ge=0, le=1000)] = Field(5, description="Earlier files kept.")
 
 
-class Secrets(Section):
-    """The secret store."""
+class Provider(Section):
+    """A command that prints the value of a secret, such as that of a password manager."""
 
-    mode: Literal["local", "committed"] = later("local", "Whether encrypted secrets are committed.")
-    max_age_days: Amount | None = later(None, "Days after which a secret should be replaced.")
-    providers: tuple[str, ...] = later((), "Where else secrets are looked for.")
+    run: Argv = Field(
+        description="The words of the command, started without a shell; `{name}` becomes the secret's name."
+    )
+    names: tuple[SecretName, ...] = Field(
+        (), description="The secrets that it is asked for; none: every one."
+    )
+    variables: tuple[VariableName, ...] = Field(
+        (), description="Variables of yours that it receives beside the usual few."
+    )
+
+    @model_validator(mode="after")
+    def _tells_secrets_apart(self) -> Provider:
+        if not self.run[0]:
+            raise ValueError("the first word of `run` names the program and cannot be empty")
+        if not self.names and not any("{name}" in word for word in self.run):
+            raise ValueError("`run` needs `{name}`, or `names` the secrets that the command is for")
+        if any(name.startswith("ORCHESTRATOR_") for name in self.variables):
+            raise ValueError("variables of orchestrator itself are given to no command")
+        return self
+
+
+class Secrets(Section):
+    """Where keys for agents are kept."""
+
+    mode: Literal["local", "committed"] = Field(
+        "local", description="Whether git ignores the encrypted files (`local`) or may commit them."
+    )
+    max_age_days: Amount | None = Field(
+        None, description="Days after which `doctor` says that a secret should be replaced; null: never."
+    )
+    providers: tuple[Provider, ...] = Field(
+        (), description="Commands that are asked, in this order, for what no store holds."
+    )
 
 
 class Session(Section):
@@ -350,6 +388,9 @@ class Web(Section):
         "auto", description="Whether each session keeps a state of its own under `sessions/`."
     )
     no_input: Switch = Field("auto", description="Whether nobody is asked, as with `--no-input`.")
+    no_keyring: Switch = Field(
+        "auto", description="Whether the keyring of the operating system is left alone."
+    )
     links: Switch = Field("auto", description="Whether links of the port forwarding domain are shown.")
     trailers: Switch = Field(
         "auto", description="Whether commits of results name their session (with `git.commit_trailers`)."

@@ -67,6 +67,10 @@ _TAIL = """\
 # Further attempts at a phase whose checks fail, and when an agent is ended.
 # execution: {max_retries: 2, timeout_s: 3600, idle_timeout_s: 600, retry_backoff_s: 5}
 
+# Keys for agents are kept encrypted (orchestrator secrets --help). An agent or step gets those that it lists:
+# `secrets: [NAME]`.
+# secrets: {mode: local, max_age_days: null, providers: []}
+
 # What the processes of agents and checks may use. null: no limit.
 # limits: {memory_mb: null, cpu_s: null, processes: null, disk_mb: null}
 

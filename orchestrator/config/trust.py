@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.config.origin import SUPPLIED_BY_REPOSITORY, Origin, printable
+from orchestrator.config.withheld import is_secret
 from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.model.json import Json
@@ -68,7 +69,8 @@ def commands(config: Config) -> tuple[RunnableCommand, ...]:
         for index, step in enumerate(workflow.steps)
     ]
     agents = [_agent(name, agent) for name, agent in config.agents.items()]
-    return (*agents, *steps, *_trees(config), *_checks(config), *_integration(config))
+    fixed = (*_trees(config), *_checks(config), *_integration(config))
+    return (*agents, *steps, *fixed, *_providers(config))
 
 
 def repository_commands(loaded: LoadedConfig) -> tuple[RunnableCommand, ...]:
@@ -217,18 +219,26 @@ class TrustStore:
 
 def _agent(name: str, agent: Agent) -> RunnableCommand:
     argv = (*(agent.command or (agent.kind,)), *agent.args)
-    notes = [f"with {variable}={value}" for variable, value in sorted(agent.env.items())]
+    notes = [f"with {variable}={_told(variable, value)}" for variable, value in sorted(agent.env.items())]
     if agent.model:
         notes.append(f"model {agent.model}")
     if agent.stdin == "prompt":
         notes.append("the prompt on standard input")
+    if agent.secrets:
+        notes.append(f"given the secrets {' '.join(agent.secrets)}")
     return RunnableCommand(f"agents.{name}", argv, tuple(notes))
+
+
+def _told(variable: str, value: str) -> str:
+    return f"[redacted:{variable}]" if is_secret(variable, value) else value
 
 
 def _step(where: str, step: Step) -> RunnableCommand:
     notes = [f"agent {step.agent or 'first one found'}", f"task {step.task}"]
     if step.model:
         notes.append(f"model {step.model}")
+    if step.secrets:
+        notes.append(f"given the secrets {' '.join(step.secrets)}")
     notes += [
         f"{what}: {text}" for what, text in (("told", step.description), ("prompt", step.prompt)) if text
     ]
@@ -261,6 +271,16 @@ def _integration(config: Config) -> list[RunnableCommand]:
     if config.git.integrate != "merge":
         return []
     return [RunnableCommand("git.integrate", (), ("merges results into your branch",))]
+
+
+def _providers(config: Config) -> list[RunnableCommand]:
+    found = []
+    for index, provider in enumerate(config.secrets.providers):
+        notes = [f"asked for {' '.join(provider.names) or 'any secret'}"]
+        if provider.variables:
+            notes.append(f"given your variables {' '.join(provider.variables)}")
+        found.append(RunnableCommand(f"secrets.providers.{index}", provider.run, tuple(notes)))
+    return found
 
 
 def _supplied_places(origins: Mapping[str, Origin]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from orchestrator.config.trust import place_key, user_trust_directory
 from orchestrator.doctor.context import Context
 from orchestrator.model.json import JsonObject
 from orchestrator.repo.asking import OURS
+from orchestrator.secretstore.places import global_directory
 
 _REPORTS = "bug-*.txt"
 _MARK = b"orchestrator bug report\n"
@@ -175,5 +176,5 @@ def _ref(name: str, oid: str) -> JsonObject:
 
 
 def users_places() -> tuple[str, ...]:
-    """Returns where your approvals and your own configuration are; they serve all repositories."""
-    return str(user_trust_directory()), str(user_config_file().parent)
+    """Returns where your approvals, configuration, private key and own secrets are, for all repositories."""
+    return str(user_trust_directory()), str(user_config_file().parent), str(global_directory().parent)

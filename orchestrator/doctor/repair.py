@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from orchestrator.config.schema import Config
+from orchestrator.config.withheld import make_known
 from orchestrator.doctor import earlier
 from orchestrator.doctor.checks.git import our_ref_locks
 from orchestrator.doctor.checks.layout import stale_trees, temporary_files
 from orchestrator.doctor.checks.processes import orphans
+from orchestrator.doctor.checks.secrets import ignore_file_is_wrong
 from orchestrator.doctor.context import Context, run_of_ref
 from orchestrator.doctor.diagnosis import counted
 from orchestrator.doctor.quick.place import missing_directories
@@ -30,10 +32,11 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.run import RunOptions
 from orchestrator.ports import Agent
 from orchestrator.process import leftovers
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
-from orchestrator.state.layout import rebuild_layout, require_ours
+from orchestrator.state.layout import keep_ignore_file, rebuild_layout, require_ours
 from orchestrator.state.manager import StateManager
 from orchestrator.state.ownership import Layout
 from orchestrator.takeover.moving import Moved, mover
@@ -143,6 +146,17 @@ def _directories(context: Context) -> Iterator[Repair]:
         yield Repair("layout-complete", f"make {', '.join(missing)} again", _make_missing)
 
 
+def _ignored_secrets(context: Context) -> Iterator[Repair]:
+    if ignore_file_is_wrong(context):
+        yield Repair("secrets-shared", f"correct {context.paths().ignore_file}", _correct_ignore_file)
+
+
+def _correct_ignore_file(context: Context) -> str:
+    committed = context.loaded().config.secrets.mode == "committed"
+    keep_ignore_file(context.require_ours(), Disk(), committed=committed)
+    return f"the ignore file lets encrypted secrets {'through' if committed else 'no longer through'}"
+
+
 def _make_missing(context: Context) -> str:
     context.ownership.forget()
     made = rebuild_layout(context.require_ours(), Disk(), repo_id="", workflow_yaml=None)
@@ -230,6 +244,7 @@ def _sweep(context: Context) -> str:
 _PLANS: tuple[Callable[[Context], Iterator[Repair]], ...] = (
     _interrupted,
     _directories,
+    _ignored_secrets,
     _schema,
     _processes,
     _ref_locks,
@@ -258,7 +273,8 @@ def _opened(context: Context) -> Iterator[EngineContext]:
     trusted = context.loaded.peek() is not None and context.is_trusted()
     repository = Repository(context.located(), trusted=trusted)
     trees = IsolatedTrees(repository, context.trees().root)
-    state = StateManager.open(paths)
+    redactor = _redactor(context)
+    state = StateManager.open(paths, redactor=redactor)
     try:
         yield EngineContext(
             paths=paths,
@@ -269,11 +285,25 @@ def _opened(context: Context) -> Iterator[EngineContext]:
             trees=trees,
             checkpoints=Checkpoints(repository, paths, trees),
             agents=_no_agent,
+            secrets=_no_secret,
             environment=context.environment,
             repo_id=layout.repo_id,
+            redactor=redactor,
+            config=None,
         )
     finally:
         state.close()
+
+
+def _no_secret(
+    names: tuple[str, ...], *, config: Config, overrides: Mapping[str, str], passed: tuple[str, ...]
+) -> dict[str, str]:
+    raise Refused("doctor hands out no secrets.", code="no-agent", hint="orchestrator resume")
+
+
+def _redactor(context: Context) -> Redactor:
+    loaded = context.loaded.peek()
+    return Redactor() if loaded is None else make_known(loaded.config, Redactor())
 
 
 def _no_agent(name: str | None, *, config: Config, options: RunOptions, model: str | None) -> Agent:

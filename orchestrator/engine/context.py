@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator.config.schema import Config
@@ -12,6 +12,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.model.run import RunOptions
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
@@ -30,11 +31,36 @@ class AgentFactory(Protocol):
         ...
 
 
+class SecretLookup(Protocol):
+    """Finds the values of secrets. Implementation: `workspace.SecretPlaces`."""
+
+    def __call__(
+        self,
+        names: tuple[str, ...],
+        *,
+        config: Config,
+        overrides: Mapping[str, str],
+        passed: tuple[str, ...],
+    ) -> dict[str, str]:
+        """Returns the value of every name; `overrides` go before all other places.
+
+        `passed` are variables of the caller's with keys that the agent takes by itself: they are told to
+        whoever hides values, and not returned.
+
+        Raises:
+            CredentialMissing: a value is in none of the places, or cannot be read.
+            Refused: a value cannot be handed to a program; a store that others could read.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EngineContext:
     """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
 
     `session_id` is the session that commits of results name; None: they name none.
+    `redactor` takes secrets out of all that is written; `config` is the present configuration, from which a
+    run gets the secrets that are not kept with it (None: nothing is started that would need any).
     """
 
     paths: OrchestratorPaths
@@ -45,6 +71,9 @@ class EngineContext:
     trees: IsolatedTrees
     checkpoints: Checkpoints
     agents: AgentFactory
-    environment: Mapping[str, str]
+    secrets: SecretLookup
+    environment: Mapping[str, str] = field(repr=False)
     repo_id: str
+    redactor: Redactor
+    config: Config | None
     session_id: str | None = None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.leaking import record_leaks
 from orchestrator.engine.work import TREE, Work
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.event import EventKind
@@ -124,8 +125,14 @@ def record_checkpoint(work: Work, checkpoint: Checkpoint, label: str) -> None:
         work.context.state.record_event(
             work.run_id,
             EventKind.CHECKPOINT_CREATED,
-            {"commit": checkpoint.commit, "tree": checkpoint.tree, "label": label},
+            {
+                "commit": checkpoint.commit,
+                "tree": checkpoint.tree,
+                "label": label,
+                **({"local_only": True} if checkpoint.local_only else {}),
+            },
         )
+        record_leaks(work, checkpoint)
 
 
 def document(work: Work, ended: Run | None = None) -> JsonObject:

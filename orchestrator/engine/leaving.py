@@ -20,6 +20,8 @@ from orchestrator.repo import export as exporting
 from orchestrator.repo import removal
 from orchestrator.repo.removal import WayBack
 from orchestrator.repo.repository import Repository
+from orchestrator.secretstore.recipients import FILE as RECIPIENTS
+from orchestrator.secretstore.store import SUFFIX
 from orchestrator.state.ownership import is_left_by_init
 
 _USERS_FILES = (names.CONFIG, names.LOCAL_CONFIG)
@@ -120,8 +122,9 @@ def _tracked(repository: Repository) -> frozenset[str]:
 def _files_of_the_user(repository: Repository, directory: Path) -> list[WayBack]:
     """Keeps the user's own files as git objects, so that there is a way back until git's next clean-up."""
     ways = []
-    for name in _USERS_FILES:
-        path = directory / name
+    secrets = (directory / names.SECRETS).glob("*/*")
+    encrypted = [path for path in secrets if path.suffix == SUFFIX or path.name == RECIPIENTS]
+    for path in (*(directory / name for name in _USERS_FILES), *sorted(encrypted)):
         if path.is_file() and not path.is_symlink():
             done = repository.git.run("hash-object", "-w", "--no-filters", "--", str(path), mutates=True)
             oid = done.stdout.decode().strip()

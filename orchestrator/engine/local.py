@@ -20,6 +20,7 @@ from orchestrator.fs.probe import Holder, probe
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import RunId
 from orchestrator.model.run import ENDED_RUN, ExecutionStatus, PhaseStatus, Run, RunProgress, RunStatus
+from orchestrator.redaction.redactor import MARKED
 
 SHORT_WAIT_S = 60.0
 """Longer waits are stored and the process ends, so that no machine is kept awake for them."""
@@ -136,6 +137,8 @@ def resumption(context: EngineContext, run: Run) -> Resumption:
     executions = context.state.get_executions(run.id)
     skipped = tuple(f"phase {p.id} ({p.plan.name})" for p in phases if p.status is PhaseStatus.COMPLETED)
     repeated = []
+    if MARKED.search(run.task):
+        repeated.append("the task is given to agents without the secret that it held")
     latest = {execution.phase_id: execution for execution in executions}
     for execution in latest.values():
         if execution.status in (ExecutionStatus.RUNNING, ExecutionStatus.INTERRUPTED):

@@ -116,7 +116,10 @@ def _check_merged_tree(context: EngineContext, run: Run, tip: ObjectId, result: 
     simulation = merge.simulate(context.repository, tip, result)
     if simulation.tree is None or simulation.tree == context.repository.tree_of(result):
         return
-    over = verify_merged(context, run, thaw(run.metadata.config), base=tip, tree=simulation.tree)
+    config = thaw(
+        run.metadata.config, current=context.config, redactor=context.redactor, parts=("verify", "worktrees")
+    )
+    over = verify_merged(context, run, config, base=tip, tree=simulation.tree)
     if over:
         raise AnswerIsNo(
             f"The checks do not pass on the merged tree: {' '.join(over)}",

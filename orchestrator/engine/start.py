@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 from orchestrator.config.frozen import freeze
 from orchestrator.config.schema import Config, Thresholds
+from orchestrator.config.withheld import yaml_without_secrets
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.secrets import secret_names
 from orchestrator.engine.verification import check_lines
 from orchestrator.engine.workflow import PlannedStep, planned_steps
 from orchestrator.errors import NotTrusted, Refused
@@ -40,11 +42,15 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreviewStep:
-    """A step as the first screen shows it; `found` tells that nobody named the agent."""
+    """A step as the first screen shows it; `found` tells that nobody named the agent.
+
+    `secrets` are the names of those that it will be given.
+    """
 
     agent: str
     task: str
     found: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
         NotTrusted: what the repository supplies would run, and nobody has approved it.
     """
     _check_task(request.task)
+    _check_command(context, request.options)
     if not request.trusted:
         raise NotTrusted(())
     _check_demand(request)
@@ -98,7 +105,7 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
         gates=_gates(request.config.thresholds, request.options),
         isolation=f"{context.trees.root}/{run_id}/main (a repository of its own; yours is not touched)",
         limits=_limits(request),
-        warnings=(*_found(agents), *_warnings(context, request, head)),
+        warnings=(*_found(agents), *_secret_in_task(context, request), *_warnings(context, request, head)),
     )
 
 
@@ -114,9 +121,9 @@ def start_run(context: EngineContext, request: RunRequest, shown: Preview) -> Ru
     metadata = RunMetadata(
         options=replace(request.options, found_agent=found),
         origin=RunOrigin(base, shown.base_branch, str(context.repository.checkout), request.include_changes),
-        config=freeze(request.config),
+        config=freeze(request.config, context.redactor),
         trace_id=new_id("trace"),
-        workflow_yaml=_text(request.workflow_yaml),
+        workflow_yaml=_workflow_text(context, request),
         trusted=request.trusted,
     )
     run = Run(shown.run_id, request.task, RunStatus.PLANNING, datetime.now(UTC), None, None, metadata)
@@ -137,6 +144,15 @@ def _check_task(task: str) -> None:
             f"The task is longer than {MAX_TASK_CHARACTERS:,} characters or holds a NUL.",
             code="task-invalid",
             hint="Put long material into a file of the repository and name it in the task.",
+        )
+
+
+def _check_command(context: EngineContext, options: RunOptions) -> None:
+    if any(context.redactor.text(word) != word for word in options.command or ()):
+        raise Refused(
+            "The command holds a secret, which the run and the list of processes would show.",
+            code="secret-in-command",
+            hint="Make it an agent in .orchestrator/workflow.yaml, with the secret in its `env`.",
         )
 
 
@@ -167,7 +183,12 @@ def _check_place(context: EngineContext) -> None:
 
 def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -> PreviewStep:
     agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
-    return PreviewStep(agent.name, step.task.kind or "work on the task", found=step.agent is None)
+    return PreviewStep(
+        agent.name,
+        step.task.kind or "work on the task",
+        found=step.agent is None,
+        secrets=secret_names(request.config, request.options, step, agent),
+    )
 
 
 def _base(context: EngineContext, request: RunRequest, head: Head) -> ObjectId:
@@ -240,6 +261,12 @@ def _found(steps: tuple[PreviewStep, ...]) -> tuple[str, ...]:
     return () if name is None else (f"No agent is named: {name} is the first one found on PATH.",)
 
 
+def _secret_in_task(context: EngineContext, request: RunRequest) -> tuple[str, ...]:
+    if context.redactor.text(request.task) == request.task:
+        return ()
+    return ("The task holds a secret: it is kept, and given to agents, without it.",)
+
+
 def _warnings(context: EngineContext, request: RunRequest, head: Head) -> tuple[str, ...]:
     warnings = []
     if request.options.integrate is Integrate.MERGE and head.branch is None:
@@ -257,5 +284,8 @@ def _short(branch: str | None) -> str | None:
     return branch.removeprefix("refs/heads/") if branch is not None else None
 
 
-def _text(data: bytes | None) -> str | None:
-    return None if data is None else data.decode("utf-8", "surrogateescape")
+def _workflow_text(context: EngineContext, request: RunRequest) -> str | None:
+    if request.workflow_yaml is None:
+        return None
+    text = request.workflow_yaml.decode("utf-8", "surrogateescape")
+    return yaml_without_secrets(text, request.config, context.redactor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from orchestrator.engine.keeping import (
 )
 from orchestrator.engine.prompts import step_prompt
 from orchestrator.engine.schedule import RunStep
+from orchestrator.engine.secrets import secrets_of
 from orchestrator.engine.verification import make_tree_ready
 from orchestrator.engine.work import Work
 from orchestrator.engine.workflow import PlannedStep
@@ -52,9 +54,13 @@ def run_step(work: Work, action: RunStep) -> None:
 
     When the work must stop meanwhile, the agent is ended and the step stays open, so that it is settled as
     interrupted. A crash leaves the recorded process and the tree; `attempt.settle_interrupted` keeps both.
+
+    Raises:
+        CredentialMissing: a secret that the step names has no value any more; nothing has begun.
     """
     step = work.steps[action.index]
     agent = work.agent(step)
+    secrets = secrets_of(work.context, work.config, work.run.metadata.options, step, agent)
     tree = open_tree(work)
     has_begun = bool(work.config.worktrees.setup)
     if has_begun:
@@ -63,7 +69,7 @@ def run_step(work: Work, action: RunStep) -> None:
     if work.halted():
         return
     if problem is None:
-        finished = _let_agent_work(work, action, step, agent, tree, has_begun=has_begun)
+        finished = _let_agent_work(work, action, step, agent, tree, secrets, has_begun=has_begun)
     else:
         finished = Finished(Ending.FAILED, None, problem, Usage())
     if finished.ending is Ending.CANCELLED:
@@ -92,7 +98,14 @@ def _start(work: Work, action: RunStep, step: PlannedStep, agent: Agent) -> None
 
 
 def _let_agent_work(
-    work: Work, action: RunStep, step: PlannedStep, agent: Agent, tree: IsolatedTree, *, has_begun: bool
+    work: Work,
+    action: RunStep,
+    step: PlannedStep,
+    agent: Agent,
+    tree: IsolatedTree,
+    secrets: Mapping[str, str],
+    *,
+    has_begun: bool,
 ) -> Finished:
     request = AgentRequest(
         prompt=_prompt(work, action, step),
@@ -102,6 +115,7 @@ def _let_agent_work(
         idle_timeout_s=step.idle_timeout_s,
         environment=work.context.environment,
         added={**tree.environment(), "ORCHESTRATOR_RUN": work.run_id},
+        secrets=secrets,
     )
     finished: Finished | None = None
     for event in agent.run(request, worktree=tree.path, cancelled=work.halted):
@@ -127,7 +141,7 @@ def _transcript(work: Work, action: RunStep) -> Path:
 def _prompt(work: Work, action: RunStep, step: PlannedStep) -> str:
     executions = work.context.state.get_executions(work.run_id, action.phase.id)
     before = [e for e in executions if e.attempt < action.execution.attempt]
-    return step_prompt(
+    prompt = step_prompt(
         task=work.run.task,
         phase=action.phase,
         step=step.task,
@@ -135,6 +149,7 @@ def _prompt(work: Work, action: RunStep, step: PlannedStep) -> str:
         resumed=bool(before) and before[-1].status == "interrupted",
         findings=_open_findings(work),
     )
+    return work.context.redactor.text(prompt)
 
 
 def _open_findings(work: Work) -> tuple[Finding, ...]:

@@ -12,9 +12,10 @@ from typing import Literal
 from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.keeping import existing_tree, keep_artifact
+from orchestrator.engine.leaking import leaks_held_against
 from orchestrator.engine.work import Work, execution_marker
 from orchestrator.model.event import EventKind
-from orchestrator.model.finding import Finding
+from orchestrator.model.finding import Finding, Severity
 from orchestrator.model.ids import ExecutionId, ObjectId, RunId, new_run_id
 from orchestrator.model.json import Json
 from orchestrator.model.run import Execution, Run
@@ -81,7 +82,8 @@ def verify_attempt(work: Work, execution: Execution, tree: ObjectId) -> Conclusi
         base = _base_report(work, execution, head)
     if not head.complete or (base is not None and not base.complete):
         return None
-    return _concluded(compare(head, base, thresholds, require_clean=strict), head)
+    concluded = _concluded(compare(head, base, thresholds, require_clean=strict), head)
+    return _with_leaks(work, execution, tree, concluded)
 
 
 def _base_report(work: Work, execution: Execution, head: CheckReport) -> CheckReport:
@@ -106,6 +108,17 @@ def _concluded(assessment: Assessment, head: CheckReport) -> Conclusion:
         unverified=bool(assessment.unverified),
         notes=(*assessment.indeterminate, *assessment.unverified, *assessment.warnings, *head.notes),
         receipts=head.receipts,
+    )
+
+
+def _with_leaks(work: Work, execution: Execution, tree: ObjectId, concluded: Conclusion) -> Conclusion:
+    majors = sum(new and finding.severity is Severity.MAJOR for finding, new in concluded.findings)
+    held = leaks_held_against(work, execution, tree, majors)
+    return replace(
+        concluded,
+        findings=(*concluded.findings, *((finding, True) for finding in held.findings)),
+        identities=concluded.identities | held.identities,
+        over=(*concluded.over, *held.over),
     )
 
 
@@ -137,6 +150,7 @@ def _request(
         marker=marker,
         timeout_s=config.execution.timeout_s,
         limits=config.limits,
+        redactor=context.redactor,
     )
 
 

@@ -67,11 +67,13 @@ class Work:
 
     def note(self, sentence: str) -> None:
         """Records a remark that the report shows; the same one once only."""
+        sentence = self.context.redactor.text(sentence)
         if sentence not in self.run.metadata.progress.notes:
             self.update_progress(lambda progress: replace(progress, notes=(*progress.notes, sentence)))
 
     def ask_person(self, phase_id: PhaseId | None, reason: str, action: str) -> None:
         """Records that a person is needed, why, and what to do; the same question is asked once."""
+        reason = self.context.redactor.text(reason)
         for asked in self.context.state.get_interventions(self.run_id, open_only=True):
             if asked.reason == reason:
                 return
@@ -102,12 +104,25 @@ def execution_marker(context: EngineContext, execution_id: ExecutionId) -> str:
     return f"{device:x}-{inode:x}/{execution_id}"
 
 
+def require_secrets(context: EngineContext, run: Run) -> None:
+    """Makes sure that the present configuration holds the secrets that are not kept with a run.
+
+    Raises:
+        CredentialMissing: `secret-gone`.
+    """
+    thaw(run.metadata.config, current=context.config, redactor=context.redactor)
+
+
 def open_work(
     context: EngineContext, run_id: RunId, stop: Callable[[], bool], guard: Guard | None = None
 ) -> Work:
-    """Returns the hold on a run, with the configuration that was frozen when it started."""
+    """Returns the hold on a run, with the configuration that was frozen when it started.
+
+    Raises:
+        CredentialMissing: `secret-gone`, the present configuration lacks a secret that was not kept.
+    """
     metadata = context.state.get_run(run_id).metadata
-    config = thaw(metadata.config)
+    config = thaw(metadata.config, current=context.config, redactor=context.redactor)
     return Work(context, run_id, config, planned_steps(config, metadata.options), stop, guard)
 
 

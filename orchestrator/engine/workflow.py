@@ -18,7 +18,7 @@ class PlannedStep:
     """One step: who works (None: the default agent), with which model, on what, how long at most (seconds).
 
     A failure of an `optional` step is noted and does not end the attempt; `retries` limits the attempts
-    after a failure of this step's agent (None: as the phase's).
+    after a failure of this step's agent (None: as the phase's). `secrets` are names, beside the agent's own.
     """
 
     agent: str | None
@@ -28,6 +28,7 @@ class PlannedStep:
     model: str | None = None
     optional: bool = False
     retries: int | None = None
+    secrets: tuple[str, ...] = ()
 
 
 def planned_steps(config: Config, options: RunOptions) -> tuple[PlannedStep, ...]:
@@ -70,6 +71,7 @@ def _configured_step(config: Config, step: Step) -> PlannedStep:
         model=step.model,
         optional=step.optional,
         retries=step.retries,
+        secrets=step.secrets,
     )
 
 

@@ -29,16 +29,19 @@ class Disk:
     `disk-failed`; what was there before is then untouched unless the method says otherwise.
     """
 
-    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600) -> None:
+    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600, modified_ns: int | None = None) -> None:
         """Makes `path` a file with exactly `data` and `mode` in one step; a link there is replaced itself.
 
-        A kill in the middle leaves the old file and perhaps one temporary file, which `sweep_temp` removes.
+        `modified_ns` becomes its modification time, in nanoseconds; None is now. A kill in the middle leaves
+        the old file and perhaps one temporary file, which `sweep_temp` removes.
         """
         with told(path):
             announce(f"write {path}")
             scratch = temp.TempFile(_parent(path), mode)
             try:
                 scratch.write(data)
+                if modified_ns is not None:
+                    os.utime(scratch.path, ns=(modified_ns, modified_ns))
                 _settle(scratch, path)
             finally:
                 scratch.discard()

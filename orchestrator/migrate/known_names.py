@@ -20,10 +20,7 @@ NAMES = {
         ".task-manager",
         ".task-manager-backup",
     ),
-    "plain": (
-        ".orch_secrets",
-        "orchestrator.db",
-    ),
+    "plain": (".orch_secrets",),
     "w-inside": (
         ".orchestrator/.migration_complete",
         ".orchestrator/audit.jsonl",

@@ -16,7 +16,8 @@ class AgentRequest:
 
     `transcript` is the path of the file that receives its raw output; `marker` identifies its processes
     (environment variable ORCHESTRATOR_EXECUTION) so that leftovers can be found after a crash.
-    `environment` holds the caller's variables, of which an agent gets those that it is named to get.
+    `environment` holds the caller's variables, of which an agent gets those that it is named to get;
+    `secrets` are the values that it gets for the names it lists, and are kept nowhere.
     """
 
     prompt: str
@@ -24,8 +25,9 @@ class AgentRequest:
     marker: str
     timeout_s: float
     idle_timeout_s: float
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     added: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Health(StrEnum):

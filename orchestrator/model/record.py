@@ -95,10 +95,25 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Leak:
+    """A known secret in a checkpoint: `path` shows where without showing it, `name` is its name.
+
+    `in_tree` tells that it stands in a file of the work tree, or in its name; otherwise in the index, in a
+    message, or in the name of a ref.
+    """
+
+    path: str
+    name: str
+    in_tree: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A commit that holds a complete work tree and the run's state at that moment; newest first in lists.
 
-    `tree` is the work tree inside it (what checks run on and what is restored).
+    `tree` is the work tree inside it (what checks run on and what is restored). `local_only` tells that it,
+    or one before it, holds a known secret: nothing that reaches it may be pushed. `leaks` are those that were
+    found when it was taken.
     """
 
     commit: ObjectId
@@ -107,3 +122,5 @@ class Checkpoint:
     number: int
     label: str
     at: datetime
+    local_only: bool = False
+    leaks: tuple[Leak, ...] = ()

@@ -13,7 +13,7 @@ from orchestrator.process.asked import Captured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def run_captured(
@@ -23,11 +23,13 @@ def run_captured(
     environment: Mapping[str, str],
     input: bytes = b"",
     timeout_s: float,
+    on_output: Callable[[bytes], None] | None = None,
 ) -> Captured:
     """Runs a short helper program in a session of its own and returns what it printed.
 
     Ctrl-C on the terminal does not reach it, and it can ask nothing there. It is not supervised: what it
-    leaves running in the background stays, and a pipe held open by such an orphan is not waited for.
+    leaves running in the background stays, and a pipe held open by such an orphan is not waited for. With
+    `on_output` its stdout goes there in pieces as it comes, and is not returned.
 
     Raises:
         Failed: `not-started`, the program or the directory is missing or not usable; `timed-out`, it ran
@@ -46,14 +48,18 @@ def run_captured(
         )
     except (OSError, ValueError) as error:
         raise _not_started(argv[0], error) from error
-    return _collect(process, argv, input, timeout_s)
+    return _collect(process, argv, input, timeout_s, on_output)
 
 
 def _collect(
-    process: subprocess.Popen[bytes], argv: Sequence[str | bytes], input: bytes, timeout_s: float
+    process: subprocess.Popen[bytes],
+    argv: Sequence[str | bytes],
+    input: bytes,
+    timeout_s: float,
+    on_output: Callable[[bytes], None] | None,
 ) -> Captured:
     try:
-        outputs = pipes.converse(process, input, time.monotonic() + timeout_s)
+        outputs = pipes.converse(process, input, time.monotonic() + timeout_s, on_output)
     except BaseException:
         _kill_group(process)
         raise

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from orchestrator.redaction.redactor import Redactor
+
 Cause = Literal["exited", "deadline", "idle", "cancelled", "not-started"]
 
 
@@ -31,13 +33,14 @@ class Command:
 
     `idle_timeout_s` is the longest silence on stdout and stderr together. `log` receives both as they come,
     is made 0600 and appended to; past `max_log_bytes` it keeps its head, and its last line tells how much is
-    missing. `marker` is exported as ORCHESTRATOR_EXECUTION, by which `leftovers` finds what a crash left
+    missing. What the program prints is logged and handed on without the secrets that `redactor` finds in it.
+    `marker` is exported as ORCHESTRATOR_EXECUTION, by which `leftovers` finds what a crash left
     running.
     """
 
     argv: tuple[str, ...]
     cwd: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     stdin: bytes = b""
     timeout_s: float | None = None
     idle_timeout_s: float | None = None
@@ -45,6 +48,7 @@ class Command:
     max_log_bytes: int = 50 << 20
     limits: Limits = field(default_factory=Limits)
     marker: str = ""
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 @dataclass(frozen=True, slots=True)

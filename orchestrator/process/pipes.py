@@ -6,19 +6,29 @@ import os
 import selectors
 import subprocess
 import time
+from collections.abc import Callable
 
 _TICK_S = 0.05
 _GRACE_S = 0.2
 _CHUNK_BYTES = 1 << 16
 
 
-def converse(process: subprocess.Popen[bytes], input: bytes, deadline: float) -> tuple[bytes, bytes] | None:
+def converse(
+    process: subprocess.Popen[bytes],
+    input: bytes,
+    deadline: float,
+    on_output: Callable[[bytes], None] | None = None,
+) -> tuple[bytes, bytes] | None:
     """Returns all of stdout and stderr once the child has ended; None when `deadline` (monotonic) came first.
 
     The pipes are read to their end, or until the child has ended and nothing came for 0.2 s: then somebody
-    else holds them open. The child may be reaped by this.
+    else holds them open. The child may be reaped by this. With `on_output` stdout goes there in pieces, and
+    what is returned of it is empty.
     """
     outputs: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+    receivers = {name: pieces.append for name, pieces in outputs.items()}
+    if on_output is not None:
+        receivers["stdout"] = on_output
     rest = memoryview(input)
     silent_since = time.monotonic()
     with selectors.DefaultSelector() as selector:
@@ -35,7 +45,7 @@ def converse(process: subprocess.Popen[bytes], input: bytes, deadline: float) ->
                 if key.data == "stdin":
                     rest = _feed(selector, key, rest)
                 else:
-                    _drain(selector, key, outputs[key.data])
+                    _drain(selector, key, receivers[key.data])
     if not _ended(process, deadline):
         return None
     return b"".join(outputs["stdout"]), b"".join(outputs["stderr"])
@@ -75,10 +85,12 @@ def _close(stream: object) -> None:
         stream.close()
 
 
-def _drain(selector: selectors.BaseSelector, key: selectors.SelectorKey, into: list[bytes]) -> None:
+def _drain(
+    selector: selectors.BaseSelector, key: selectors.SelectorKey, receive: Callable[[bytes], None]
+) -> None:
     chunk = os.read(key.fd, _CHUNK_BYTES)
     if chunk:
-        into.append(chunk)
+        receive(chunk)
     else:
         selector.unregister(key.fileobj)
 

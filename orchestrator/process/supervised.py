@@ -7,7 +7,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from orchestrator.process import leftovers
 from orchestrator.process.command import Cause, Command, Ended
 from orchestrator.process.log import OutputLog
 from orchestrator.process.marker import MARKER
+from orchestrator.process.printed import Printed
 from orchestrator.process.request import Request
 
 _INTERPRETER = ("-I", "-S")
@@ -76,7 +77,8 @@ def supervise(
     except ValueError as error:
         return _never_ran(str(error))
     with OutputLog(command.log, command.max_log_bytes) as log:
-        ears = _Ears(on_started, {"stdout": on_output, "stderr": on_error}, cancelled, log)
+        printed = Printed(command.redactor, {"stdout": on_output, "stderr": on_error}, log)
+        ears = _Ears(on_started, printed, cancelled)
         with _Supervised(command, request, ears) as supervised:
             return supervised.attend()
 
@@ -86,9 +88,8 @@ class _Ears:
     """Who is told what."""
 
     on_started: Callable[[tuple[int, int]], None]
-    receivers: Mapping[str, Callable[[bytes], None]]
+    printed: Printed
     cancelled: Callable[[], bool]
-    log: OutputLog
 
 
 class _Supervised:
@@ -160,7 +161,7 @@ class _Supervised:
                     asked = time.monotonic()
                     self._stop_if_asked()
             self._drain(selector)
-        return self._verdict(self._ears.log.seen_bytes)
+        return self._verdict(self._ears.printed.finish())
 
     def _register(self, selector: selectors.BaseSelector) -> None:
         selector.register(self._report, selectors.EVENT_READ, "report")
@@ -177,8 +178,7 @@ class _Supervised:
         elif key.data == "stdin":
             self._feed(selector, key.fd)
         elif chunk := os.read(key.fd, _CHUNK_BYTES):
-            self._ears.log.write(chunk)
-            self._ears.receivers[key.data](chunk)
+            self._ears.printed.take(key.data, chunk)
             self._last_output = time.monotonic()
         else:
             selector.unregister(key.fd)

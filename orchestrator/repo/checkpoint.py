@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,17 +14,30 @@ from orchestrator.errors import Failed, GitFailed
 from orchestrator.fs.disk import Disk
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.model.json import JsonObject
-from orchestrator.model.record import Checkpoint
+from orchestrator.model.record import Checkpoint, Leak
 from orchestrator.paths import OrchestratorPaths, names
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo import borrowing, history, scratch
 from orchestrator.repo import tips as tipping
 from orchestrator.repo.git import Git
+from orchestrator.repo.leaks import find_leaks
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.scratch import Scratch
 from orchestrator.repo.snapshot import Snapshot, Snapshots, Wanted
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees, require
 
-_TRAILERS = re.compile(r"^Orchestrator-(Number|Tree): (\S+)$", re.MULTILINE)
+_TRAILERS = re.compile(r"^Orchestrator-(Number|Tree|Local): (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a checkpoint will say and follow, whatever its files turn out to be."""
+
+    run_id: RunId
+    label: str
+    document: JsonObject
+    previous: Checkpoint | None
+    tree: IsolatedTree
 
 
 def _ignore(sentence: str) -> None:
@@ -33,7 +47,14 @@ def _ignore(sentence: str) -> None:
 class Checkpoints:
     """The checkpoints of all runs: a chain of commits for each, at `refs/orchestrator/runs/<run-id>`."""
 
-    def __init__(self, repository: Repository, paths: OrchestratorPaths, trees: IsolatedTrees) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        paths: OrchestratorPaths,
+        trees: IsolatedTrees,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self.redactor = redactor or Redactor()
         self.repository = repository
         self.paths = paths
         self.trees = trees
@@ -90,14 +111,10 @@ class Checkpoints:
         snapshots = Snapshots(room, root, trusted=trusted, report=report)
         snapshot = snapshots.take(tree.path, files, tree.base, wanted)
         tips = self._tips(tree, files, room, wanted, snapshot, previous, report)
-        content = _assemble(room, snapshot, tips, document)
-        number = previous.number + 1 if previous else 1
-        message = _message(number, label, snapshot.tree)
-        parents = self._parents(tree, previous, tips)
-        data = borrowing.commit_bytes(content, parents, message)
-        commit = room.put("commit", data)
+        draft = _Draft(run_id, self.redactor.text(label), document, previous, tree)
         try:
-            self._publish(run_id, room, commit)
+            taken = self._write(room, draft, snapshot, tips)
+            self._publish(run_id, room, taken.commit)
         except GitFailed as error:
             if self.repository.read_ref(_ref(run_id)) != (previous.commit if previous else None):
                 raise _moved(run_id) from error
@@ -105,22 +122,44 @@ class Checkpoints:
             snapshot = snapshots.take(tree.path, files, tree.base, wanted)
             git = room.git(tree.path, trusted=False)
             _drop_broken(git, snapshot, tips, report)
-            content = _assemble(room, snapshot, tips, document)
-            message = _message(number, label, snapshot.tree)
-            parents = self._parents(tree, previous, tips)
-            data = borrowing.commit_bytes(content, parents, message)
-            commit = room.put("commit", data)
-            self._publish(run_id, room, commit)
-        taken = Checkpoint(
-            commit=commit,
+            taken = self._write(room, draft, snapshot, tips)
+            self._publish(run_id, room, taken.commit)
+        self._write_manifest(run_id, taken)
+        return taken
+
+    def _write(self, room: Scratch, draft: _Draft, snapshot: Snapshot, tips: tipping.Tips) -> Checkpoint:
+        """Returns the checkpoint as objects of `room`, marked when it, or one before, holds a known value."""
+        was_local = draft.previous is not None and draft.previous.local_only
+        taken = self._commit(room, draft, snapshot, tips, local_only=was_local)
+        known = [draft.tree.base, *((draft.previous.commit,) if draft.previous else ())]
+        git = room.git(draft.tree.path, trusted=False)
+        leaks = find_leaks(git, self.redactor, [taken.commit], known)
+        if leaks and not was_local:
+            taken = self._commit(room, draft, snapshot, tips, local_only=True)
+        return replace(taken, leaks=leaks)
+
+    def _commit(
+        self, room: Scratch, draft: _Draft, snapshot: Snapshot, tips: tipping.Tips, *, local_only: bool
+    ) -> Checkpoint:
+        document = {**draft.document, "local_only": True} if local_only else draft.document
+        content = _assemble(room, snapshot, tips, document)
+        number = draft.previous.number + 1 if draft.previous else 1
+        message = _message(number, draft.label, snapshot.tree, local_only=local_only)
+        parents = self._parents(draft.tree, draft.previous, tips)
+        data = borrowing.commit_bytes(content, parents, message)
+        return Checkpoint(
+            commit=room.put("commit", data),
             tree=snapshot.tree,
-            run_id=run_id,
+            run_id=draft.run_id,
             number=number,
             label=message.split("\n", 1)[0],
             at=borrowing.committed_at(data),
+            local_only=local_only,
         )
-        self._write_manifest(run_id, taken)
-        return taken
+
+    def leaks_in(self, tree: ObjectId, base: ObjectId) -> tuple[Leak, ...]:
+        """Returns where known values stand in the files of a tree that the commit `base` does not have."""
+        return find_leaks(self.repository.git, self.redactor, [tree], [base], inside="")
 
     def _tips(
         self,
@@ -334,9 +373,10 @@ def _tree(room: Scratch, entries: list[tuple[str, str, ObjectId]]) -> ObjectId:
     return room.put("tree", data)
 
 
-def _message(number: int, label: str, tree: ObjectId) -> str:
+def _message(number: int, label: str, tree: ObjectId, *, local_only: bool) -> str:
     title = " ".join(label.split()) or "checkpoint"
-    return f"{title}\n\nOrchestrator-Number: {number}\nOrchestrator-Tree: {tree}\n"
+    mark = "Orchestrator-Local: true\n" if local_only else ""
+    return f"{title}\n\nOrchestrator-Number: {number}\nOrchestrator-Tree: {tree}\n{mark}"
 
 
 def _parsed(run_id: RunId, text: str) -> Checkpoint | None:
@@ -351,16 +391,19 @@ def _parsed(run_id: RunId, text: str) -> Checkpoint | None:
         number=int(facts["Number"]),
         label=message.split("\n", 1)[0],
         at=datetime.fromtimestamp(int(stamp), UTC),
+        local_only=facts.get("Local") == "true",
     )
 
 
 def _entry(checkpoint: Checkpoint) -> dict[str, str | int]:
+    mark = {"local_only": True} if checkpoint.local_only else {}
     return {
         "number": checkpoint.number,
         "commit": checkpoint.commit,
         "tree": checkpoint.tree,
         "label": checkpoint.label,
         "at": checkpoint.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **mark,
     }
 
 

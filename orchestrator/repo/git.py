@@ -10,7 +10,7 @@ import functools
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,10 +67,12 @@ class Git:
         mutates: bool = False,
         network: bool = False,
         settings: Settings = (),
+        on_output: Callable[[bytes], None] | None = None,
     ) -> Captured:
         """Runs one git command and returns what it printed; `ok=None` accepts every exit status.
 
-        A mutation is announced before it starts, and its objects and refs are on the disk when it ends.
+        A mutation is announced before it starts, and its objects and refs are on the disk when it ends. With
+        `on_output` what it prints goes there in pieces instead.
 
         Raises:
             GitFailed: another exit status than those in `ok`, or no end within `timeout_s` seconds.
@@ -88,6 +90,7 @@ class Git:
             environment=environment,
             input=input,
             timeout_s=timeout_s,
+            on_output=on_output,
         )
         if ok is not None and done.status not in ok:
             raise asking.failure(words[0], done)

@@ -15,6 +15,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.json import JsonObject
 from orchestrator.state import codec, rows
 from orchestrator.state.database import Database
+from orchestrator.state.pen import Pen
 
 FIRST_HASH = "0" * 64
 
@@ -22,8 +23,9 @@ FIRST_HASH = "0" * 64
 class EventLog:
     """Appends events inside the transaction that is open, and tells subscribers once they are durable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, pen: Pen) -> None:
         self._database = database
+        self._pen = pen
         self._own_trace_id = os.urandom(16).hex()
         self._trace_ids: dict[str, str] = {}
         self._subscribers: list[Callable[[Event], None]] = []
@@ -50,6 +52,7 @@ class EventLog:
         trace = trace_id or self._trace_id(run_id)
         seq, before = self._tip()
         run_seq = self._next_run_seq(run_id)
+        data = self._pen.clean(data)
         at, text = at or codec.now(), codec.dump_object(data)
         duration = None if duration_ms is None else float(duration_ms)
         stamped = codec.stamp(at)

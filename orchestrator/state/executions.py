@@ -10,15 +10,17 @@ from orchestrator.model.run import Execution, ExecutionProgress, ExecutionStatus
 from orchestrator.state import codec, rows
 from orchestrator.state.database import Database
 from orchestrator.state.events import EventLog, illegal
+from orchestrator.state.pen import Pen
 from orchestrator.state.phases import unknown_phase
 
 
 class Executions:
     """The table of executions."""
 
-    def __init__(self, database: Database, events: EventLog) -> None:
+    def __init__(self, database: Database, events: EventLog, pen: Pen) -> None:
         self._database = database
         self._events = events
+        self._pen = pen
         self._places: dict[str, tuple[RunId, PhaseId, int]] = {}
 
     def create(self, run_id: RunId, phase_id: PhaseId, attempt: int) -> Execution:
@@ -63,10 +65,10 @@ class Executions:
                 execution.phase_id,
                 execution.attempt,
                 str(execution.status),
-                None if error is None else codec.bindable(error),
+                self._pen.text_or_none(error),
                 codec.stamp(execution.created_at),
                 codec.stamp_or_none(execution.completed_at),
-                codec.dump(ExecutionProgress, execution.progress),
+                self._pen.execution_progress(execution.progress),
             ),
         )
 
@@ -86,7 +88,7 @@ class Executions:
         run_id, phase_id, attempt = self._place(execution_id)
         changed = self._database.run(
             "UPDATE executions SET progress = ? WHERE id = ? AND status = 'running'",
-            (codec.dump(ExecutionProgress, progress), execution_id),
+            (self._pen.execution_progress(progress), execution_id),
         )
         if not changed:
             raise self._ended(execution_id, ExecutionStatus.RUNNING)
@@ -106,7 +108,7 @@ class Executions:
             " WHERE id = ? AND status = 'running'",
             (
                 str(status),
-                None if error is None else codec.bindable(error),
+                self._pen.text_or_none(error),
                 codec.stamp(codec.now()),
                 execution_id,
             ),

@@ -12,6 +12,7 @@ from orchestrator.model.run import Execution
 from orchestrator.state import codec, rows
 from orchestrator.state.database import Database
 from orchestrator.state.events import EventLog
+from orchestrator.state.pen import Pen
 
 _CURRENT = (
     "resolved = 0 AND execution_id = (SELECT executions.id FROM findings JOIN executions"
@@ -24,9 +25,10 @@ _CURRENT = (
 class Findings:
     """The table of findings."""
 
-    def __init__(self, database: Database, events: EventLog) -> None:
+    def __init__(self, database: Database, events: EventLog, pen: Pen) -> None:
         self._database = database
         self._events = events
+        self._pen = pen
 
     def add(self, execution: Execution, finding: Finding, is_new: bool) -> RecordedFinding:
         """Adds a finding of an execution, with its event.
@@ -48,7 +50,7 @@ class Findings:
 
     def insert(self, recorded: RecordedFinding) -> None:
         """Adds a finding without an event."""
-        finding = recorded.finding
+        finding = self._pen.finding(recorded.finding)
         self._database.run(
             "INSERT INTO findings VALUES (?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT),"
             " CAST(? AS TEXT), ?, ?, ?, ?, ?)",
@@ -58,10 +60,10 @@ class Findings:
                 recorded.run_id,
                 str(finding.severity),
                 str(finding.category),
-                codec.bindable(finding.message),
-                codec.bindable(finding.location),
-                codec.bindable(finding.rule),
-                codec.bindable(finding.context),
+                self._pen.text(finding.message),
+                self._pen.text(finding.location),
+                self._pen.text(finding.rule),
+                self._pen.text(finding.context),
                 finding.identity,
                 int(recorded.is_new),
                 int(recorded.resolved),

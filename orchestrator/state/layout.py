@@ -10,6 +10,7 @@ from orchestrator.errors import DiskFailed, Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.paths import OrchestratorPaths, names
 from orchestrator.state.ownership import (
+    COMMITTED_SECRETS_TEXT,
     DIRECTORIES,
     IGNORE_TEXT,
     PRIVATE_IGNORE_TEXT,
@@ -95,6 +96,37 @@ def rebuild_layout(
     ):
         raise unusable(directory, ownership)
     return _complete(paths, disk, IGNORE_TEXT, workflow_yaml, repo_id)
+
+
+def keep_ignore_file(paths: OrchestratorPaths, disk: Disk, *, committed: bool) -> bool:
+    """Makes the ignore file let encrypted secrets through, or not; returns whether it was changed.
+
+    What a person wrote into it stays. `init --private` goes before: then nothing is let through.
+    """
+    try:
+        with open(paths.ignore_file, "rb") as file:
+            before = file.read().decode("utf-8", "surrogateescape")
+    except OSError:
+        return False  # `doctor` says that it is gone
+    if before == PRIVATE_IGNORE_TEXT:
+        return False
+    after = before.replace(COMMITTED_SECRETS_TEXT, "")
+    if committed:
+        line_end = "" if after.endswith("\n") or not after else "\n"
+        after = f"{after}{line_end}{COMMITTED_SECRETS_TEXT}"
+    if after == before:
+        return False
+    disk.write(paths.ignore_file, after.encode("utf-8", "surrogateescape"), mode=0o644)
+    return True
+
+
+def lets_secrets_through(paths: OrchestratorPaths) -> bool:
+    """Returns whether the ignore file lets encrypted secrets be committed."""
+    try:
+        with open(paths.ignore_file, "rb") as file:
+            return COMMITTED_SECRETS_TEXT.encode() in file.read()
+    except OSError:
+        return False
 
 
 def _complete(

@@ -22,12 +22,14 @@ from orchestrator.model.run import (
     RunStatus,
 )
 from orchestrator.paths import OrchestratorPaths
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.state import codec, damage, document, opening
 from orchestrator.state.database import Database, Transaction
 from orchestrator.state.events import EventLog
 from orchestrator.state.executions import Executions
 from orchestrator.state.findings import Findings
 from orchestrator.state.operations import Operations
+from orchestrator.state.pen import Pen
 from orchestrator.state.phases import Phases
 from orchestrator.state.records import Artifacts, Interventions
 from orchestrator.state.runs import Runs
@@ -41,28 +43,31 @@ class StateManager:
     A verb that returns is durable; a verb that raises has changed nothing (StateLost excepted, which may also
     come after the change). A kill in between leaves what the last finished verb left. Every verb that writes
     may raise DiskFailed, Locked (another process kept writing for 30 seconds), StateDamaged and StateLost
-    besides what it names. May be used from several threads, not in a forked child.
+    besides what it names. May be used from several threads, not in a forked child. Text is written redacted.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, redactor: Redactor | None = None) -> None:
+        pen = self._pen = Pen(redactor or Redactor())
         self._database = database
-        self._events = EventLog(database)
-        self._runs = Runs(database, self._events)
-        self._phases = Phases(database, self._events)
-        self._executions = Executions(database, self._events)
-        self._findings = Findings(database, self._events)
+        self._events = EventLog(database, pen)
+        self._runs = Runs(database, self._events, pen)
+        self._phases = Phases(database, self._events, pen)
+        self._executions = Executions(database, self._events, pen)
+        self._findings = Findings(database, self._events, pen)
         self._artifacts = Artifacts(database, self._events)
-        self._interventions = Interventions(database, self._events)
+        self._interventions = Interventions(database, self._events, pen)
         self._operations = Operations(database, self._events)
 
     @classmethod
-    def open(cls, paths: OrchestratorPaths, *, create: bool = False) -> StateManager:
+    def open(
+        cls, paths: OrchestratorPaths, *, create: bool = False, redactor: Redactor | None = None
+    ) -> StateManager:
         """Opens the state for writing; with `create` it is made where it is missing.
 
         Raises:
             Refused: `state-missing`, `state-unsafe`, `state-foreign` or `state-newer`; nothing was changed.
         """
-        return cls(opening.open_to_write(paths, create=create))
+        return cls(opening.open_to_write(paths, create=create), redactor)
 
     @classmethod
     def open_read_only(cls, paths: OrchestratorPaths, *, copied: bool = False) -> StateManager:
@@ -265,8 +270,6 @@ class StateManager:
         """Returns the attempts of a run, or of one of its phases, in the order they were begun."""
         return self._executions.of_run(run_id, phase_id)
 
-    # Findings
-
     def add_finding(self, execution: Execution, finding: Finding, *, is_new: bool) -> RecordedFinding:
         """Adds what a check complains about.
 
@@ -395,8 +398,6 @@ class StateManager:
         """Returns the operations that were begun and not finished, oldest first."""
         return self._operations.intended()
 
-    # Events
-
     def record_event(
         self,
         run_id: RunId | None,
@@ -434,8 +435,6 @@ class StateManager:
         """Returns the events and operations of runs that are not there, a line for each run."""
         return damage.orphans(self._database)
 
-    # Recovery
-
     def get_recoverable_runs(self) -> list[Run]:
         """Returns the runs that have not ended, oldest first; whether one is alive its lock tells."""
         return self._runs.not_ended()
@@ -452,7 +451,7 @@ class StateManager:
             return document.exported(
                 document.RunDocument(
                     schema_version=1,
-                    run=run or self._runs.get(run_id),
+                    run=self._pen.run(run or self._runs.get(run_id)),
                     phases=tuple(self._phases.of_run(run_id)),
                     executions=tuple(self._executions.of_run(run_id, None)),
                     findings=tuple(self._findings.of_run(run_id, None, False)),

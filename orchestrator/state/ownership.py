@@ -28,6 +28,18 @@ IGNORE_TEXT = """\
 !/prompts/
 !/layouts/
 """
+COMMITTED_SECRETS_TEXT = """\
+# secrets.mode is committed: encrypted secrets are shared. `orchestrator secrets` keeps these lines.
+!/secrets/
+/secrets/*
+!/secrets/*/
+/secrets/*/*
+!/secrets/*/*.age
+!/secrets/*/recipients.txt
+# End of secrets.
+"""
+"""Stands at the end of the ignore file while encrypted secrets may be committed, and else not at all."""
+
 PRIVATE_IGNORE_TEXT = "# Made by `orchestrator init --private`: nothing here is shared.\n*\n"
 
 DIRECTORIES = (
@@ -147,7 +159,8 @@ def _unfinished(directory: str, entries: set[str]) -> bool:
     """Returns whether a killed `init` left it: our ignore file, and directories of ours that are empty."""
     try:
         with open(os.path.join(directory, names.IGNORE), "rb") as file:
-            ours = file.read(4096).decode("utf-8", "replace") in (IGNORE_TEXT, PRIVATE_IGNORE_TEXT)
+            text = file.read(4096).decode("utf-8", "replace").replace(COMMITTED_SECRETS_TEXT, "")
+        ours = text in (IGNORE_TEXT, PRIVATE_IGNORE_TEXT)
         made = entries - names.COMMITTABLE
         empty = all(not os.listdir(os.path.join(directory, entry)) for entry in made & set(DIRECTORIES))
     except OSError:

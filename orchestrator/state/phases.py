@@ -10,6 +10,7 @@ from orchestrator.model.run import PHASE_TRANSITIONS, Phase, PhaseStatus
 from orchestrator.state import codec, rows
 from orchestrator.state.database import Database
 from orchestrator.state.events import EventLog, illegal
+from orchestrator.state.pen import Pen
 
 _ENDED = frozenset({PhaseStatus.COMPLETED, PhaseStatus.FAILED, PhaseStatus.SKIPPED})
 _KINDS = {
@@ -21,9 +22,10 @@ _KINDS = {
 class Phases:
     """The table of phases."""
 
-    def __init__(self, database: Database, events: EventLog) -> None:
+    def __init__(self, database: Database, events: EventLog, pen: Pen) -> None:
         self._database = database
         self._events = events
+        self._pen = pen
 
     def create(self, run_id: RunId, plan: Plan, max_retries: int) -> tuple[Phase, ...]:
         """Adds the phases of a plan behind those the run has, with one event that shows the plan.
@@ -56,13 +58,13 @@ class Phases:
                 phase.run_id,
                 plan.id,
                 phase.position,
-                codec.bindable(plan.name),
-                codec.bindable(plan.description),
+                self._pen.text(plan.name),
+                self._pen.text(plan.description),
                 str(phase.status),
                 codec.dump_list(plan.dependencies),
                 str(plan.estimated_complexity),
                 str(plan.risk_level),
-                codec.dump_list(plan.verification_criteria),
+                self._pen.texts(plan.verification_criteria),
                 phase.retries,
                 phase.max_retries,
                 codec.stamp(phase.created_at),

@@ -11,6 +11,7 @@ from orchestrator.model.record import Artifact, InterventionStatus, ManualInterv
 from orchestrator.state import codec, rows
 from orchestrator.state.database import Database, Parameters
 from orchestrator.state.events import EventLog, illegal
+from orchestrator.state.pen import Pen
 
 
 class Artifacts:
@@ -65,9 +66,10 @@ def _check_inside(path: str) -> None:
 class Interventions:
     """The table of manual interventions."""
 
-    def __init__(self, database: Database, events: EventLog) -> None:
+    def __init__(self, database: Database, events: EventLog, pen: Pen) -> None:
         self._database = database
         self._events = events
+        self._pen = pen
 
     def add(
         self, run_id: RunId, phase_id: PhaseId | None, reason: str, action_required: str
@@ -105,10 +107,10 @@ class Interventions:
                 intervention.id,
                 intervention.run_id,
                 intervention.phase_id,
-                codec.bindable(intervention.reason),
-                codec.bindable(intervention.action_required),
+                self._pen.text(intervention.reason),
+                self._pen.text(intervention.action_required),
                 str(intervention.status),
-                None if note is None else codec.bindable(note),
+                self._pen.text_or_none(note),
                 codec.stamp_or_none(intervention.resolved_at),
                 codec.stamp(intervention.created_at),
             ),
@@ -132,7 +134,7 @@ class Interventions:
         self._database.run(
             "UPDATE manual_interventions SET status = 'resolved', note = CAST(? AS TEXT), resolved_at = ?"
             " WHERE id = ?",
-            (codec.bindable(note), codec.stamp(codec.now()), intervention_id),
+            (self._pen.text(note), codec.stamp(codec.now()), intervention_id),
         )
         resolved = self._found("WHERE id = ?", (intervention_id,))[0]
         facts = {"intervention_id": intervention_id, "note": note}

@@ -12,13 +12,13 @@ from orchestrator.model.run import (
     ENDED_RUN,
     RUN_TRANSITIONS,
     Run,
-    RunMetadata,
     RunProgress,
     RunStatus,
 )
 from orchestrator.state import codec, rows
 from orchestrator.state.database import Database
 from orchestrator.state.events import EventLog, illegal, unknown_run
+from orchestrator.state.pen import Pen
 
 _NO_PROGRESS = RunProgress()
 
@@ -26,9 +26,10 @@ _NO_PROGRESS = RunProgress()
 class Runs:
     """The table of runs."""
 
-    def __init__(self, database: Database, events: EventLog) -> None:
+    def __init__(self, database: Database, events: EventLog, pen: Pen) -> None:
         self._database = database
         self._events = events
+        self._pen = pen
 
     def insert(self, run: Run) -> None:
         """Adds a run without an event.
@@ -45,13 +46,13 @@ class Runs:
             "INSERT INTO runs VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run.id,
-                codec.bindable(run.task),
+                self._pen.text(run.task),
                 str(run.status),
                 codec.stamp(run.created_at),
                 codec.stamp_or_none(run.started_at),
                 codec.stamp_or_none(run.completed_at),
-                codec.dump(RunMetadata, fixed),
-                codec.dump(RunProgress, run.metadata.progress),
+                self._pen.metadata(fixed),
+                self._pen.run_progress(run.metadata.progress),
                 run.metadata.origin.base,
                 run.metadata.trace_id,
                 int(run.metadata.progress.cancel_requested),
@@ -86,7 +87,7 @@ class Runs:
         if status not in RUN_TRANSITIONS[old]:
             raise illegal(f"Run {run_id}", old, status)
         stamp, ended = codec.stamp(codec.now()), status in ENDED_RUN
-        text = row[2] if progress is None else codec.dump(RunProgress, progress)
+        text = row[2] if progress is None else self._pen.run_progress(progress)
         self._database.run(
             "UPDATE runs SET status = ?, started_at = ?, completed_at = ?, progress = ?,"
             " cancel_requested = cancel_requested AND ? WHERE id = ?",
@@ -102,7 +103,7 @@ class Runs:
         Raises:
             Refused: `unknown-run`.
         """
-        text = codec.dump(RunProgress, progress)
+        text = self._pen.run_progress(progress)
         if not self._database.run("UPDATE runs SET progress = ? WHERE id = ?", (text, run_id)):
             raise unknown_run(run_id)
 

@@ -14,10 +14,12 @@ from orchestrator.model.event import EventKind, PastEvent
 from orchestrator.model.ids import RunId
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.paths import OrchestratorPaths
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.state import codec, opening
 from orchestrator.state.database import Database
 from orchestrator.state.events import EventLog
 from orchestrator.state.manager import StateManager
+from orchestrator.state.pen import Pen
 
 _TABLES = ("findings", "artifacts", "manual_interventions", "executions", "phases")
 """Rows of a run, those that refer to others before those that are referred to."""
@@ -31,7 +33,7 @@ class Thinning:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._events = EventLog(database)
+        self._events = EventLog(database, Pen(Redactor()))  # nothing but the name of a ref is written
 
     @classmethod
     def open(cls, paths: OrchestratorPaths) -> Thinning:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.config.frozen import freeze
 from orchestrator.config.load import LoadedConfig, load
+from orchestrator.config.withheld import make_known, yaml_without_secrets
 from orchestrator.discovery import Located
 from orchestrator.errors import ConfigInvalid, Refused, StateDamaged
 from orchestrator.fs.disk import Disk
@@ -21,6 +22,7 @@ from orchestrator.migrate.progress import OnProgress, silent
 from orchestrator.migrate.record import Record, State, records
 from orchestrator.model.record import Operation, OperationKind, OperationStatus
 from orchestrator.paths import OrchestratorPaths
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.repository import Repository
 from orchestrator.state.manager import StateManager
 from orchestrator.state.ownership import Ownership, read_ownership
@@ -158,7 +160,7 @@ class Mover:
                 journal=kept.journal_of(record),
                 base=head.oid,
                 branch=head.branch,
-                config_json=lambda: freeze(self._loaded().config),
+                config_json=self._frozen,
                 workflow_yaml=self._workflow_yaml,
             )
         except Refused as error:  # the configuration cannot be read: the files have moved, the runs wait
@@ -176,9 +178,16 @@ class Mover:
             flags={},
         )
 
+    def _frozen(self) -> str:
+        config = self._loaded().config
+        return freeze(config, make_known(config, Redactor()))
+
     def _workflow_yaml(self) -> str | None:
-        text = self._loaded().workflow_yaml
-        return None if text is None else text.decode("utf-8", "replace")
+        loaded = self._loaded()
+        if loaded.workflow_yaml is None:
+            return None
+        redactor = make_known(loaded.config, Redactor())
+        return yaml_without_secrets(loaded.workflow_yaml.decode("utf-8", "replace"), loaded.config, redactor)
 
     def _state(self) -> tuple[StateManager | None, str]:
         """Returns the database open for writing, or None and why it cannot be."""

@@ -15,6 +15,8 @@ from orchestrator.model.finding import Category, Finding, Severity
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.process.command import Ended, Limits
 from orchestrator.process.spawn import minimal_environment
+from orchestrator.redaction.finding import redacted
+from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
 from orchestrator.verify.bring import digest_of, files_to_bring
 from orchestrator.verify.clean import DIRECTORY, NotReady, clean_tree, prepare
@@ -64,7 +66,8 @@ class CheckRequest:
     `tree` is the git tree object the checks are about. `worktree` is the directory where the agent worked and
     is used only with `where: worktree`; None always means a clean tree. `label` (`head`, `base`) begins the
     names of output files below `artifacts`. `variables` are added to the minimal environment. `deadline` is a
-    moment of `time.monotonic()`; `receipts` those this run has collected.
+    moment of `time.monotonic()`; `receipts` those this run has collected; `redactor` takes secrets
+    out of all that checks print and complain about.
     """
 
     trees: IsolatedTrees
@@ -82,6 +85,7 @@ class CheckRequest:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     variables: Mapping[str, str] = field(default_factory=dict)
     receipts: frozenset[Receipt] = frozenset()
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 def configured_checks(verify: Verify) -> tuple[Check, ...]:
@@ -151,6 +155,7 @@ class _Checking:
             limits=process_limits(request.limits),
             on_process=lambda process: on_event(ProcessStarted(process)),
             cancelled=cancelled,
+            redactor=request.redactor,
         )
         self._changed_before: set[str] = set()
         self._in_place = request.verify.where == "worktree" and request.worktree is not None
@@ -204,7 +209,8 @@ class _Checking:
             self._changed_before.update(changed)
         else:
             watch.put_back(changed)
-        notes = tuple(_changed_file(outcome.check, name) for name in changed[:_MAX_CHANGED])
+        told = (_changed_file(outcome.check, name) for name in changed[:_MAX_CHANGED])
+        notes = tuple(redacted(finding, self._request.redactor) for finding in told)
         return replace(outcome, findings=outcome.findings + notes)
 
     @contextmanager

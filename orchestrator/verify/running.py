@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.fs.disk import Disk
 from orchestrator.process.command import Command, Ended, Limits
 from orchestrator.process.supervised import ignore, supervise
-from orchestrator.verify.judge import MAX_OUTPUT_BYTES, judge
+from orchestrator.redaction.finding import redacted
+from orchestrator.redaction.redactor import Redactor
+from orchestrator.verify.judge import MAX_OUTPUT_BYTES, MAX_REPORT_BYTES, judge
 from orchestrator.verify.outcome import Check, CheckOutcome
-from orchestrator.verify.output import Printed
+from orchestrator.verify.output import Printed, read_regular
 
 Process = tuple[int, int]
 """(pid, start time in clock ticks)."""
@@ -37,6 +39,7 @@ class Runner:
     limits: Limits
     on_process: Callable[[Process], None]
     cancelled: Callable[[], bool]
+    redactor: Redactor = field(default_factory=Redactor)
 
     def out_of_time(self) -> bool:
         """Returns whether the deadline has passed."""
@@ -60,6 +63,7 @@ class Runner:
             log=output,
             limits=self.limits,
             marker=self.marker,
+            redactor=self.redactor,
         )
         return supervise(
             command,
@@ -94,15 +98,28 @@ def run_check(check: Check, runner: Runner) -> CheckOutcome | None:
     if ended.cause == "cancelled" or (ended.cause == "deadline" and runner.out_of_time()):
         return None
     judged = judge(check, ended, tree=runner.tree, output=output, report=report, stdout=stdout, stderr=stderr)
+    _redact_report(report, runner.redactor)
     return CheckOutcome(
         check=check,
         status=judged.status,
         exit_status=ended.exit_status,
-        findings=judged.findings,
+        findings=tuple(redacted(finding, runner.redactor) for finding in judged.findings),
         duration_s=ended.wall_s,
         output_path=str(output) if output.exists() else "",
-        detail=judged.detail,
+        detail=runner.redactor.text(judged.detail),
         itemised=judged.itemised,
         tests_run=judged.tests_run,
         report_path=str(report) if report.is_file() and not report.is_symlink() else "",
     )
+
+
+def _redact_report(report: Path, redactor: Redactor) -> None:
+    """Takes secrets out of a report, which the check itself wrote; one too large to be judged is removed."""
+    content = read_regular(report, limit_bytes=MAX_REPORT_BYTES)
+    if content is None:
+        return
+    clean = redactor.data(content.data)
+    if content.cut:
+        Disk().remove(report)
+    elif clean is not content.data:
+        Disk().write(report, clean, mode=0o600)

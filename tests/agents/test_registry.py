@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.agents.command import CommandAgent
 from orchestrator.agents.preset import PRESETS, PresetAgent
-from orchestrator.agents.registry import build, command_agent, discover, pick_default, require
+from orchestrator.agents.registry import build, command_agent, discover, passed_secrets, pick_default, require
 from orchestrator.config.schema import PRESETS as CONFIGURED_PRESETS
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Limits
@@ -137,3 +137,15 @@ def test_a_command_line_without_words_is_refused() -> None:
         command_agent(())
 
     assert error.value.code == "agent-command-invalid"
+
+
+def test_keys_that_presets_are_given_are_secrets_and_their_places_are_not() -> None:
+    environment = {
+        "ANTHROPIC_API_KEY": "correct-horse",
+        "CLAUDE_CONFIG_DIR": "/somewhere/else",
+        "GH_TOKEN": "proxy-injected",
+        "GITHUB_TOKEN": "",
+        "UNRELATED_KEY": "battery-staple",
+    }
+
+    assert list(passed_secrets(environment)) == [("ANTHROPIC_API_KEY", "correct-horse")]

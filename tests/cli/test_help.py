@@ -14,7 +14,6 @@ from orchestrator.cli.help_source import TARGET, source
 from tests.cli.conftest import Call, process
 
 LATER = (
-    "secrets",
     "approve",
     "serve",
     "plan",
@@ -23,7 +22,18 @@ LATER = (
     "bundle",
     "chat",
 )
-HEAVY = ("typer", "pydantic", "dataclasses", "git", "pathlib", "rich", "structlog", "yaml", "subprocess")
+HEAVY = (
+    "ahocorasick_rs",
+    "typer",
+    "pydantic",
+    "dataclasses",
+    "git",
+    "pathlib",
+    "rich",
+    "structlog",
+    "yaml",
+    "subprocess",
+)
 
 
 def test_the_pages_are_those_of_the_commands() -> None:
@@ -145,6 +155,7 @@ def test_a_quick_doctor_imports_nothing_dear(
         (["ops"], {"structlog", "rich"}),
         (["interventions"], {"structlog", "rich"}),
         (["resume"], {"rich"}),
+        (["secrets", "list"], {"git", "structlog", "rich", "sqlite3", "pyrage"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(
@@ -153,6 +164,15 @@ def test_a_command_imports_only_what_it_needs(
     call("run", "x", "--command", "touch made", "--run-id", "a", cwd=project)
 
     assert not imported(project, *line) & forbidden
+
+
+def test_which_of_a_stored_secret_imports_nothing_dear(project: Path) -> None:
+    assert process("secrets", "set", "A_KEY", cwd=project, stdin="a-value").status == 0
+
+    found = imported(project, "secrets", "which", "A_KEY")
+
+    assert not found & {"typer", "pydantic", "git", "rich", "structlog", "yaml", "subprocess", "sqlite3"}
+    assert "pyrage" in found
 
 
 def test_version_says_which(home: Path, tmp_path: Path) -> None:

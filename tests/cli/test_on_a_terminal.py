@@ -24,11 +24,12 @@ def on_terminal(
     *arguments: str,
     cwd: Path,
     answers: str = "",
+    question: str = "",
     until: Callable[[str], bool] | None = None,
     variables: dict[str, str] | None = None,
     **more: str,
 ) -> Answer:
-    """Runs a command line on a terminal, types `answers`, and returns what appeared.
+    """Runs a command line on a terminal, types `answers` (once `question` is there), returns what appeared.
 
     With `until`, an interrupt is sent once the screen satisfies it.
     """
@@ -43,7 +44,8 @@ def on_terminal(
         start_new_session=True,
     )
     os.close(theirs)
-    os.write(ours, answers.encode())
+    if not question:
+        os.write(ours, answers.encode())
     shown, sent, end = b"", False, time.monotonic() + 60
     while time.monotonic() < end:
         if select.select([ours], [], [], 0.1)[0]:
@@ -54,6 +56,9 @@ def on_terminal(
             if not data:
                 break
             shown += data
+            if question and question.encode() in shown:
+                os.write(ours, answers.encode())
+                question = ""
         if until is not None and not sent and until(shown.decode(errors="replace")):
             child.send_signal(signal.SIGINT)
             sent = True

@@ -45,6 +45,9 @@ def test_our_own_and_empty_variables_are_no_configuration(layers: Layers) -> Non
         ORCHESTRATOR_EXECUTION="x",
         ORCHESTRATOR_RUN="x",
         ORCHESTRATOR_PAGER="less",
+        ORCHESTRATOR_AGE_KEY="x",
+        ORCHESTRATOR_AGE_IDENTITY="x",
+        ORCHESTRATOR_SECRET_SERVICE_API_KEY="x",
         ORCHESTRATOR_EXECUTION__TIMEOUT_S="",
         OTHER="x",
     )

@@ -231,6 +231,18 @@ def test_all_problems_of_all_layers_are_named_at_once(layers: Layers) -> None:
         ("limits: {cpu_s: {}}", "must be a whole number, not a mapping"),
         ("session: {push: 0}", "`session.push` is not available in this version"),
         ("budget: {max_cots: 1}", "`budget.max_cots` is not a key"),
+        ("secrets: {mode: shared}", "`secrets.mode` must be one of local, committed"),
+        ("secrets: {providers: [{run: [op]}]}", "`run` needs `{name}`, or `names` the secrets"),
+        ("secrets: {providers: [{run: ['', '{name}']}]}", "names the program and cannot be empty"),
+        (
+            "secrets: {providers: [{run: [op, '{name}'], variables: [ORCHESTRATOR_AGE_KEY]}]}",
+            "variables of orchestrator itself are given to no command",
+        ),
+        (
+            "agents: {claude: {secrets: [lower]}}",
+            '`agents.claude.secrets.0` cannot be "lower": use up to 64 of A-Z',
+        ),
+        ("workflows: {w: [{secrets: [../X]}]}", "`workflows.w.steps.0.secrets.0`"),
         ("approve: diff", ":1:1: `approve` is not available in this version"),
         ("web_mode: sometimes", "`web_mode`"),
         ("web: {prune: 3}", "`web.prune`"),

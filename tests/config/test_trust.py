@@ -48,12 +48,14 @@ def store(tmp_path: Path) -> TrustStore:
 
 FULL = """\
 agents:
-  fixer: {kind: command, command: [fix, a b], args: [--x], env: {B: c, A: "1"}, stdin: prompt}
+  fixer: {kind: command, command: [fix, a b], args: [--x], env: {B: c, A: "1"}, stdin: prompt, secrets: [KEY]}
   claude: {model: opus}
-workflows: {default: [{agent: claude, task: review, prompt: "Do\\nit", description: why, model: m}, {}]}
+workflows: {default: [{agent: claude, task: review, prompt: "Do\\nit", description: why, model: m},
+  {secrets: [A, B]}]}
 worktrees: {setup: [[pip, install]], bring: [.env], root: /tmp/trees}
 verify: {build: [[make]], custom: [[./x.sh]]}
 git: {integrate: merge}
+secrets: {providers: [{run: [op, "op://{name}"], variables: [TOKEN]}, {run: [gh], names: [GH_TOKEN]}]}
 """
 
 
@@ -61,16 +63,19 @@ def test_everything_that_would_run_is_listed_in_words(layers: Layers) -> None:
     loaded = layers.load(FULL)
 
     assert [describe(command) for command in repository_commands(loaded)] == [
-        "agents.fixer: fix 'a b' --x, with A=1, with B=c, the prompt on standard input",
+        "agents.fixer: fix 'a b' --x, with A=1, with B=c, the prompt on standard input, "
+        "given the secrets KEY",
         "agents.claude: claude, model opus",
         "workflows.default.steps.0: agent claude, task review, model m, told: why, prompt: Do\\nit",
-        "workflows.default.steps.1: agent first one found, task implement",
+        "workflows.default.steps.1: agent first one found, task implement, given the secrets A B",
         "worktrees.setup.0: pip install",
         "worktrees.bring: copies your ignored files .env into the agents' trees",
         "worktrees.root: writes the agents' trees into /tmp/trees",
         "verify.build.0: make",
         "verify.custom.0: ./x.sh",
         "git.integrate: merges results into your branch",
+        "secrets.providers.0: op 'op://{name}', asked for any secret, given your variables TOKEN",
+        "secrets.providers.1: gh, asked for GH_TOKEN",
     ]
 
 
@@ -82,7 +87,7 @@ def test_what_the_user_supplies_needs_no_trust(layers: Layers) -> None:
     loaded = layers.load("limits: {cpu_s: 3}\nverify: {test: [[theirs]]}\n")
 
     assert [command.argv for command in repository_commands(loaded)] == [("theirs",)]
-    assert len(all_commands(loaded.config)) == 13
+    assert len(all_commands(loaded.config)) == 15
 
 
 def test_a_part_from_the_repository_makes_the_users_agent_a_matter_of_trust(layers: Layers) -> None:

@@ -741,7 +741,7 @@ def test_the_footprint_is_printed_and_told_as_json(finished: Scene) -> None:
     assert "refs/orchestrator/runs/run-1" in said.out
     assert [branch["name"] for branch in told["branches"]] == ["refs/heads/orchestrator/run-1"]
     assert {kind["name"] for kind in told["kinds"]} >= {"state.db", "layout.json"}
-    assert len(told["user_directories"]) == 2
+    assert len(told["user_directories"]) == 3
 
 
 def test_without_anything_written_the_footprint_is_empty(repository: Path) -> None:

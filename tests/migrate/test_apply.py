@@ -157,6 +157,7 @@ def test_a_database_that_is_open_elsewhere_is_not_moved(tmp_path: Path) -> None:
 
 def test_a_transaction_in_a_database_without_a_log_keeps_it_in_place(tmp_path: Path) -> None:
     database(tmp_path / "orchestrator.db")
+    put(tmp_path / ".orch_secrets")
     with held_open(tmp_path / "orchestrator.db", "begin immediate"):
         error = refusal(tmp_path)
 

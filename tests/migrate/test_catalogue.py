@@ -59,7 +59,7 @@ def test_names_alone_are_not_enough(tmp_path: Path) -> None:
     put(tmp_path / "logs/a.log")
     put(tmp_path / "checkpoints/model.bin")
     put(tmp_path / "sessions/a.json", b"{}")
-    put(tmp_path / "orchestrator.db", b"something else")
+    put(tmp_path / "orchestrator.db", b"SQLite, of any program")
     put(tmp_path / "data/orchestrator.log")
     put_json(tmp_path / "data/id_mapping.json", {"of": "another tool"})
     put(tmp_path / "data/cache/x")

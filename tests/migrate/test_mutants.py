@@ -32,7 +32,7 @@ class NoDirectorySync(Disk):
 class WritesInPlace(Disk):
     """Writes a file under its own name, so that a cut leaves a part of it."""
 
-    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600) -> None:
+    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600, modified_ns: int | None = None) -> None:
         announce(f"write {path}")
         with open(path, "wb") as file:
             file.write(data)

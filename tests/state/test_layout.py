@@ -137,7 +137,7 @@ def test_the_record_of_a_migration_taken_back_does_not_make_it_foreign(
 class FullDisk(Disk):
     """Has room for a directory, and for nothing in it."""
 
-    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600) -> None:
+    def write(self, path: StrPath, data: bytes, *, mode: int = 0o600, modified_ns: int | None = None) -> None:
         raise DiskFailed(path=str(path), reason="no space left on device")
 
 

@@ -17,7 +17,7 @@ def _files(context: Context) -> Diagnosis:
     open_to_others = []
     for path in (
         *(paths.state_dir / name for name in names.STATE_FILES),
-        paths.secrets_dir,
+        *(() if _is_committed(context) else (paths.secrets_dir,)),
         paths.log_file,
     ):
         if path.exists() and stat.S_IMODE(os.lstat(path).st_mode) & 0o077:
@@ -29,6 +29,12 @@ def _files(context: Context) -> Diagnosis:
         "chmod go= " + " ".join(open_to_others),
         open_to_others,
     )
+
+
+def _is_committed(context: Context) -> bool:
+    """Returns whether encrypted secrets come with clones, whose modes git decides."""
+    loaded = context.loaded.peek()
+    return loaded is not None and loaded.config.secrets.mode == "committed"
 
 
 def _owners(context: Context) -> Diagnosis:
