@@ -160,10 +160,7 @@ def open_workspace(
     repository = Repository(located, trusted=trust.trusted)
     here = identity.look_here(web.environment, repository.git_dir_identity)
     tree = choose(root, web, here, Wish(run_id, writes, begins), Disk())
-    if writes:
-        state = StateManager.open(tree.paths, create=True, redactor=redactor)
-    else:
-        state = StateManager.open_read_only(tree.paths)
+    state = _open_state(tree, writes=writes, redactor=redactor)
     try:
         secrets = SecretPlaces(root, layout.repo_id, environment, Prompt(ask_secret), redactor.add)
         context = _context(
@@ -187,6 +184,12 @@ def open_workspace(
         web,
         tree,
     )
+
+
+def _open_state(tree: StateTree, *, writes: bool, redactor: Redactor) -> StateManager:
+    if writes:
+        return StateManager.open(tree.paths, create=True, redactor=redactor)
+    return StateManager.open_read_only(tree.paths)
 
 
 def open_beside(workspace: Workspace, tree: StateTree) -> Workspace:
