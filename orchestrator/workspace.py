@@ -22,7 +22,7 @@ from orchestrator.config.trust import (
 )
 from orchestrator.config.withheld import make_known
 from orchestrator.discovery import Located
-from orchestrator.engine.context import EngineContext, SecretLookup
+from orchestrator.engine.context import EngineContext
 from orchestrator.engine.merging import settle_interrupted
 from orchestrator.errors import NotTrusted
 from orchestrator.fs.disk import Disk
@@ -126,18 +126,18 @@ def open_workspace(
     trust_now: bool = False,
     ask_secret: Callable[[str], str] | None = None,
     writes: bool,
-    redactor: Redactor | None = None,
     run_id: str | None = None,
     begins: bool = False,
+    redactor: Redactor | None = None,
 ) -> Workspace:
     """Returns the workspace of the repository at or above `start`.
 
     With `writes` a merge or undo that a crash interrupted is finished or reverted first; without, nothing is
-    changed and the state is opened for reading, also on a read-only file system. `ask_secret` asks a person
-    for a secret by name. `redactor` gets to know every secret: those of the configuration and of the caller's
-    variables that agents are given at once, any other when it is resolved; nothing is written that has not
-    passed through it. Where sessions keep states of their own, it is that of this boot, or the one that knows
-    `run_id`; `begins` (a run) may make one.
+    changed and the state is opened for reading, also on a read-only file system. Where sessions keep states
+    of their own, it is that of this boot, or the one that knows `run_id`; `begins` (a run) may make one.
+    `ask_secret` asks a person for a secret by name. `redactor` gets to know every secret: those of the
+    configuration and of the caller's variables that agents are given at once, any other when it is resolved;
+    nothing is written that has not passed through it.
 
     Raises:
         Refused: no repository, not initialised, foreign, newer, invalid configuration.
@@ -160,11 +160,7 @@ def open_workspace(
     repository = Repository(located, trusted=trust.trusted)
     here = identity.look_here(web.environment, repository.git_dir_identity)
     tree = choose(root, web, here, Wish(run_id, writes, begins), Disk())
-    paths = tree.paths
-    if writes:
-        state = StateManager.open(paths, create=True, redactor=redactor)
-    else:
-        state = StateManager.open_read_only(paths)
+    state = _open_state(tree, writes=writes, redactor=redactor)
     try:
         secrets = SecretPlaces(root, layout.repo_id, environment, Prompt(ask_secret), redactor.add)
         context = _context(
@@ -175,8 +171,25 @@ def open_workspace(
         state.close()
         raise
     return Workspace(
-        located, paths, context.disk, layout, loaded, state, repository, trust, context, notices, web, tree
+        located,
+        tree.paths,
+        context.disk,
+        layout,
+        loaded,
+        state,
+        repository,
+        trust,
+        context,
+        notices,
+        web,
+        tree,
     )
+
+
+def _open_state(tree: StateTree, *, writes: bool, redactor: Redactor) -> StateManager:
+    if writes:
+        return StateManager.open(tree.paths, create=True, redactor=redactor)
+    return StateManager.open_read_only(tree.paths)
 
 
 def open_beside(workspace: Workspace, tree: StateTree) -> Workspace:
@@ -185,19 +198,16 @@ def open_beside(workspace: Workspace, tree: StateTree) -> Workspace:
     Raises:
         StateDamaged: that state cannot be read.
     """
-    redactor = workspace.context.redactor
-    state = StateManager.open(tree.paths, create=True, redactor=redactor)
-    context = _context(
-        workspace.located,
-        tree,
-        workspace.web,
-        workspace.loaded.config,
-        state,
-        workspace.repository,
-        workspace.context.environment,
-        workspace.layout,
-        workspace.context.secrets,
-        redactor,
+    before, paths = workspace.context, tree.paths
+    state = StateManager.open(paths, create=True, redactor=before.redactor)
+    trees = IsolatedTrees(workspace.repository, _trees_root(paths, workspace.loaded.config))
+    context = replace(
+        before,
+        paths=paths,
+        state=state,
+        trees=trees,
+        checkpoints=Checkpoints(workspace.repository, paths, trees, before.redactor),
+        session_id=tree.session.id if tree.session is not None and workspace.web.trailers else None,
     )
     return replace(workspace, paths=tree.paths, state=state, context=context, notices=(), tree=tree)
 
@@ -211,7 +221,7 @@ def _context(
     repository: Repository,
     environment: Mapping[str, str],
     layout: Layout,
-    secrets: SecretLookup,
+    secrets: SecretPlaces,
     redactor: Redactor,
 ) -> EngineContext:
     paths = tree.paths
@@ -238,7 +248,8 @@ def _settle(context: EngineContext) -> tuple[str, ...]:
     """Finishes what a crash left of earlier commands, and says what came of it."""
     paths, disk = context.paths, context.disk
     make_directories(paths, disk)
-    for directory in {paths.orchestrator_dir, paths.locks_dir, paths.run_locks_dir, paths.checkpoints_dir}:
+    own = (paths.state_dir, paths.run_locks_dir, paths.checkpoints_dir)
+    for directory in dict.fromkeys((paths.orchestrator_dir, paths.locks_dir, *own)):
         disk.sweep_temp(directory)
     moved = notice_place(paths, disk, context.repository.git_dir_identity)
     return (*moved, *settle_interrupted(context))
@@ -326,7 +337,8 @@ def secret_stores(paths: OrchestratorPaths, repo_id: str, config: Config) -> tup
 def outside_places(environment: Mapping[str, str], config: Config, *, trusted: bool) -> tuple[Source, ...]:
     """Returns what is looked at after the stores, as the configuration says."""
     providers = [(each.run, each.names, each.variables) for each in config.secrets.providers]
-    return outside_sources(environment, providers, web_mode=config.web_mode is True, trusted=trusted)
+    web = web_mode(environments.detect(environment), config)
+    return outside_sources(environment, providers, web_mode=web.no_keyring, trusted=trusted)
 
 
 def configured_agent(

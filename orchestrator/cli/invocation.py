@@ -98,9 +98,9 @@ class Invocation:
                 trust_now=trust_now,
                 ask_secret=self.ask_secret if self.may_ask else None,
                 writes=writes,
-                redactor=self.redactor,
                 run_id=run,
                 begins=begins,
+                redactor=self.redactor,
             )
         except Refused as refusal:
             if refusal.code == "state-missing":

@@ -408,6 +408,9 @@ class Web(Section):
         "auto", description="Whether each session keeps a state of its own under `sessions/`."
     )
     no_input: Switch = Field("auto", description="Whether nobody is asked, as with `--no-input`.")
+    no_keyring: Switch = Field(
+        "auto", description="Whether the keyring of the operating system is left alone."
+    )
     links: Switch = Field("auto", description="Whether links of the port forwarding domain are shown.")
     trailers: Switch = Field(
         "auto", description="Whether commits of results name their session (with `git.commit_trailers`)."

@@ -59,10 +59,10 @@ class SecretLookup(Protocol):
 class EngineContext:
     """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
 
+    `session_id` is the session that commits of results name; None: they name none.
     `redactor` takes secrets out of all that is written; `config` is the present configuration, from which a
     run gets the secrets that are not kept with it (None: nothing is started that would need any). `persist`
     saves the run elsewhere, if anybody wants that; it raises Locked when the run went on elsewhere.
-    `session_id` is the session that commits of results name; None: they name none.
     """
 
     paths: OrchestratorPaths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -34,10 +34,15 @@ class Measured:
         return self.rest_bytes + sum(sum(part.values()) for part in (self.trees, self.plain, self.packed))
 
 
-def measure(paths: OrchestratorPaths, trees_root: str) -> Measured:
-    """Returns what a state tree takes now, following no link; `trees_root` may lie elsewhere."""
+def measure(paths: OrchestratorPaths, trees_root: str, runs: Collection[str] = ()) -> Measured:
+    """Returns what a state tree takes now, following no link.
+
+    `trees_root` may lie elsewhere, and other states may have trees there: then only those of `runs` count.
+    """
     found = Measured()
     _measure_trees(found, trees_root)
+    if os.path.dirname(os.path.abspath(trees_root)) != os.path.abspath(paths.state_dir):
+        found.trees = defaultdict(int, {name: size for name, size in found.trees.items() if name in runs})
     _measure_outputs(found, os.fspath(paths.artifacts_dir))
     for entry in _entries(os.fspath(paths.state_dir)):
         if entry.name not in _SHARED | {names.ARTIFACTS, names.WORKTREES}:

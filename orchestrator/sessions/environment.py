@@ -113,11 +113,22 @@ def boot_key(environment: Environment, boot_id: str, node: str) -> str:
 class WebMode:
     """Whether sessions keep state of their own here, and each single consequence.
 
-    `sessions`: a state tree under `sessions/<id>`; `no_input`: nobody is asked; `links`: addresses of
-    forwarded ports are shown; `trailers`: commits name their session; `prune`: a run that ends makes room.
+    `sessions`: a state tree under `sessions/<id>`; `no_input`: nobody is asked; `no_keyring`: the keyring of
+    the system is left alone; `links`: addresses of forwarded ports are shown; `trailers`: commits name their
+    session; `prune`: a run that ends makes room.
     """
 
-    __slots__ = ("environment", "links", "no_input", "on", "prune", "sessions", "trailers", "why")
+    __slots__ = (
+        "environment",
+        "links",
+        "no_input",
+        "no_keyring",
+        "on",
+        "prune",
+        "sessions",
+        "trailers",
+        "why",
+    )
 
     def __init__(
         self, environment: Environment, mode: bool | str, parts: Mapping[str, bool | str] | None = None
@@ -129,6 +140,7 @@ class WebMode:
         self.why = f"web_mode: {said}"
         self.sessions = self._part(chosen, "sessions")
         self.no_input = self._part(chosen, "no_input")
+        self.no_keyring = self._part(chosen, "no_keyring")
         self.links = self._part(chosen, "links")
         self.trailers = self._part(chosen, "trailers")
         self.prune = self._part(chosen, "prune")
@@ -147,6 +159,7 @@ class WebMode:
         told = (
             (self.sessions, "each session keeps a state of its own"),
             (self.no_input, "nobody is asked"),
+            (self.no_keyring, "the keyring is left alone"),
             (self.links and bool(self.environment.link_form), "links go to the forwarding domain"),
             (self.trailers, "commits name their session"),
             (self.prune, "room is made when a run ends"),

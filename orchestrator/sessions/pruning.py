@@ -128,15 +128,16 @@ def prune(
 
 def remember(context: EngineContext) -> int:
     """Measures a state tree, remembers the sum for `status`, and returns it."""
-    total_bytes = disk_use.measure(context.paths, os.fspath(context.trees.root)).total_bytes
+    runs = {run.id for run in context.state.list_runs()}
+    total_bytes = disk_use.measure(context.paths, os.fspath(context.trees.root), runs).total_bytes
     disk_use.remember(context.paths, context.disk, total_bytes)
     return total_bytes
 
 
 def _use(opened: Opened, is_pushed: IsPushed) -> TreeUse:
     context = opened.context
-    measured = disk_use.measure(context.paths, os.fspath(context.trees.root))
     runs = context.state.list_runs()
+    measured = disk_use.measure(context.paths, os.fspath(context.trees.root), {run.id for run in runs})
     pending = {operation.run_id for operation in context.state.intended_operations()}
     living = {run.id for run in runs if is_alive(context, run.id) is not None}
     uses = []

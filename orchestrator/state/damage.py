@@ -15,6 +15,12 @@ _SUFFIXES = ("-wal", "-shm", "-journal", "")
 """The database itself goes last: a new one made beside an old log would delete that log."""
 
 
+_ARCHIVED = (
+    "SELECT told.run_id FROM events AS told WHERE told.kind = 'run.archived' AND told.run_seq ="
+    " (SELECT max(run_seq) FROM events WHERE events.run_id = told.run_id)"
+)
+
+
 def problems(database: Database) -> tuple[str, ...]:
     """Returns what SQLite finds wrong with the file and the references in it; nothing when it is sound."""
     try:
@@ -27,12 +33,16 @@ def problems(database: Database) -> tuple[str, ...]:
 
 
 def orphans(database: Database) -> tuple[str, ...]:
-    """Returns the rows that name a run which is not there, where the schema itself does not forbid it."""
+    """Returns the rows that name a run which is not there, where the schema itself does not forbid it.
+
+    A run whose last event tells that it was archived is missing rightly.
+    """
     found = []
     for table in ("events", "operations"):
         rows = database.all(
             f"SELECT run_id, count(*) FROM {table} WHERE run_id IS NOT NULL"
-            " AND run_id NOT IN (SELECT id FROM runs) GROUP BY run_id ORDER BY run_id"
+            f" AND run_id NOT IN (SELECT id FROM runs) AND run_id NOT IN ({_ARCHIVED})"
+            " GROUP BY run_id ORDER BY run_id"
         )
         found += [f"{table}: {row[1]} of run {row[0]}" for row in rows]
     return tuple(found)

@@ -33,7 +33,7 @@ class Thinning:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._events = EventLog(database, Pen(Redactor()))
+        self._events = EventLog(database, Pen(Redactor()))  # nothing but the name of a ref is written
 
     @classmethod
     def open(cls, paths: OrchestratorPaths) -> Thinning:

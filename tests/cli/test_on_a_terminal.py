@@ -107,6 +107,21 @@ def test_nobody_is_asked_in_ci_or_with_no_input(untrusted: Path, how: dict[str, 
     assert "[y/N]" not in answer.out
 
 
+CODESPACE = {"CODESPACES": "true", "CODESPACE_NAME": "a"}
+
+
+def test_nobody_is_asked_in_a_codespace_unless_that_is_said(untrusted: Path) -> None:
+    words = ("run", "x", "--command", "true")
+    silent = on_terminal(*words, cwd=untrusted, variables=CODESPACE)
+    (untrusted / ".orchestrator" / "workflow.local.yaml").write_text("web: {no_input: false}\n")
+    asked = on_terminal(*words, cwd=untrusted, answers="y\n", question="[y/N]", variables=CODESPACE)
+
+    assert silent.status == 2
+    assert "[y/N]" not in silent.out
+    assert "error[not-trusted]" in silent.out
+    assert asked.status == 0
+
+
 def test_init_asks_once(repository: Path) -> None:
     (repository / ".orchestrator").mkdir()
     (repository / ".orchestrator" / "workflow.yaml").write_text(ASKED)

@@ -144,7 +144,14 @@ def test_doctor_finds_nothing_wrong_after_a_prune(busy: Path, call: Call, git: G
     checks = call("doctor", "--json", cwd=busy).json["checks"]
 
     assert [check["id"] for check in checks if check["status"] == "fail"] == []
-    bad = ("layout-orphans", "git-run-refs", "state-agrees", "state-branches", "layout-unknown")
+    bad = (
+        "state-orphans",
+        "layout-orphans",
+        "git-run-refs",
+        "state-agrees",
+        "state-branches",
+        "layout-unknown",
+    )
     assert [check for check in checks if check["id"] in bad and check["status"] == "warn"] == []
 
 

@@ -7,10 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from orchestrator.model.ids import RunId
+from orchestrator.model.run import RunProgress, RunStatus
+from orchestrator.paths import OrchestratorPaths
+from orchestrator.state.manager import StateManager
 from tests.cli.conftest import ENTRY, Answer, Call
 from tests.cli.test_help import HEAVY
 from tests.conftest import GitCall
@@ -331,6 +336,28 @@ def test_what_needs_a_person_is_found_in_every_session(
 
     assert [each["run_id"] for each in found] == ["r1"]
     assert other("resolve", found[0]["id"], cwd=project).status == 0
+
+
+def test_a_waiting_run_of_an_earlier_machine_is_resumed_when_its_time_has_come(
+    project: Path, codespace: Machine, other: Machine
+) -> None:
+    run(codespace, project, "r1", FAILS)
+    run(other, project, "r2")
+    place = next(name for name in sessions(project) if holds(project, name, "r1"))
+    with StateManager.open(OrchestratorPaths(project, True, place)) as state:
+        state.update_run_status(RunId("r1"), RunStatus.EXECUTING)
+        over = RunProgress(waiting_for="x", wake_at=datetime.now(UTC) - timedelta(hours=1))
+        state.update_run_status(RunId("r1"), RunStatus.WAITING, progress=over)
+
+    answer = other("resume", "--due", "--trust", cwd=project)
+
+    assert answer.status == 3, answer.err
+    assert "resume r1: it waits for x" in answer.err
+    assert "No run is due." in other("resume", "--due", cwd=project).out
+
+
+def holds(place: Path, session: str, run_id: str) -> bool:
+    return (place / ".orchestrator/sessions" / session / "artifacts" / run_id).is_dir()
 
 
 def entries(place: Path, *skipped: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ import random
 import string
 from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -189,3 +190,31 @@ def test_only_what_could_become_a_secret_is_held_back() -> None:
 
     assert shown == [b"step 1\n", b"now ", b"corn!", b" "]
     assert stream.flush() == b"correct-hors"
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "shown"),
+    [
+        (
+            ("correct-horse", "sk-ant-" + "x" * 30 + "END"),
+            "correct-horsesk-ant-" + "x" * 30 + "!",
+            "[redacted:K0][redacted:anthropic-key]!",
+        ),
+        (
+            ("user:pa55word@host/database",),
+            "postgres://user:pa55word@other/",
+            "postgres://user:[redacted:url-password]@other/",
+        ),
+        (("aaaaaaaa", "aaaaaaaaaaab"), "aaaaaaaaaaaa", "[redacted:K0]"),
+    ],
+)
+def test_what_a_cut_could_hide_is_found(values: tuple[str, ...], text: str, shown: str) -> None:
+    redactor = Redactor()
+    for number, value in enumerate(values):
+        redactor.add(f"K{number}", value)
+    data = text.encode()
+
+    found = {_streamed(redactor.stream(), [data[:cut], data[cut:]]) for cut in range(len(data))}
+
+    assert found == {shown.encode()}
+    assert _streamed(redactor.stream(), [data[at : at + 1] for at in range(len(data))]) == shown.encode()

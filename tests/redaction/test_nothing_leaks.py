@@ -20,7 +20,8 @@ from tests.conftest import GitCall
 PLAIN = "c4n4ryV4lue7hatN0bodyM4ySee"
 ODD = "pa$$\"w/o+r\\d&<é>=%'x y~z"
 LINES = "first-line-of-the-key\nsecond-line-of-the-key"
-SECRETS = {"DEPLOY_TOKEN": PLAIN, "DB_PASSWORD": ODD, "SIGNING_KEY": LINES}
+SHORT = "zq7xk"
+SECRETS = {"DEPLOY_TOKEN": PLAIN, "DB_PASSWORD": ODD, "SIGNING_KEY": LINES, "SHORT_KEY": SHORT}
 BROUGHT = "KEY=c4n4ryV4lue7hatN0bodyM4ySee\n"
 
 AGENT = r"""
@@ -203,6 +204,7 @@ def test_no_form_of_a_secret_is_left_anywhere_but_in_the_agents_own_files(
     for path in files_below(ours, but=trees):
         if path != ours / "workflow.yaml":  # the user wrote them there
             assert leaked_in(content_of(path)) == [], path
+            assert SHORT.encode() not in content_of(path), path
     assert [path for path in files_below(home) if leaked_in(content_of(path))] == []
     assert leaked_in((tmp_path / "outside" / "argv").read_bytes()) == []
     refs = git(leaky, "for-each-ref", "--format=%(refname)")
@@ -211,7 +213,9 @@ def test_no_form_of_a_secret_is_left_anywhere_but_in_the_agents_own_files(
     for ref in ("refs/orchestrator/runs/a", "refs/orchestrator/runs/b"):
         for commit in git(leaky, "rev-list", "--first-parent", ref, "--author=orchestrator").split():
             assert leaked_in(git(leaky, "cat-file", "commit", commit).encode()) == []
-            assert leaked_in(git(leaky, "cat-file", "blob", f"{commit}:run.json").encode()) == []
+            papers = git(leaky, "cat-file", "blob", f"{commit}:run.json")
+            assert leaked_in(papers.encode()) == []
+            assert SHORT not in papers
             assert ".env" not in git(leaky, "ls-tree", "-r", "--name-only", commit)
 
 

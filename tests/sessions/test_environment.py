@@ -91,16 +91,16 @@ def test_web_mode_follows_the_environment_unless_it_is_said(
     web = WebMode(detect(variables), mode)
 
     assert web.on is on
-    assert {web.sessions, web.no_input, web.links, web.trailers, web.prune} == {on}
+    assert {web.sessions, web.no_input, web.no_keyring, web.links, web.trailers, web.prune} == {on}
     assert bool(web.consequences()) is on
 
 
-@pytest.mark.parametrize("part", ["sessions", "no_input", "links", "trailers", "prune"])
+@pytest.mark.parametrize("part", ["sessions", "no_input", "no_keyring", "links", "trailers", "prune"])
 def test_each_consequence_can_be_set_by_itself(part: str) -> None:
     off = WebMode(detect(CODESPACE), "auto", {part: False})
     on = WebMode(detect({}), "auto", {part: True})
 
-    others = {"sessions", "no_input", "links", "trailers", "prune"} - {part}
+    others = {"sessions", "no_input", "no_keyring", "links", "trailers", "prune"} - {part}
     assert getattr(off, part) is False
     assert all(getattr(off, other) for other in others)
     assert getattr(on, part) is True
@@ -112,7 +112,8 @@ def test_what_was_detected_is_said_in_one_line() -> None:
 
     assert said == (
         "GitHub Codespaces (CODESPACES), web_mode: auto: each session keeps a state of its own; "
-        "links go to the forwarding domain; commits name their session; room is made when a run ends"
+        "the keyring is left alone; links go to the forwarding domain; commits name their session; "
+        "room is made when a run ends"
     )
     assert not WebMode(detect({}), "auto").differs
     assert WebMode(detect(CODESPACE), False).sentence().endswith("web_mode: false: nothing follows from it")

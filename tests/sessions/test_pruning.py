@@ -352,3 +352,19 @@ def test_a_packed_output_that_differs_keeps_the_original(scene: Scene) -> None:
             removal.remove_packed(original, packed)
 
         assert original.exists()
+
+
+def test_trees_elsewhere_count_for_the_state_whose_runs_they_are(scene: Scene, tmp_path: Path) -> None:
+    scene.configure(f"worktrees: {{root: {tmp_path}/trees}}")
+    program = scene.program("fails", WORK + "; raise SystemExit(3)")
+    assert scene.run(run_id="f1", command=program).status is RunStatus.FAILED
+    foreign = tmp_path / "trees/of-another-session/main"
+    foreign.mkdir(parents=True)
+    (foreign / "large").write_bytes(b"x" * 5_000_000)
+    with scene.open() as workspace:
+        done = pruned(workspace, Budgets(1, 10**9, timedelta(days=30), 500))
+
+    assert done.before_bytes < 5_000_000
+    assert done.trees == 1
+    assert (foreign / "large").exists()
+    assert not (tmp_path / "trees/f1/main").exists()
