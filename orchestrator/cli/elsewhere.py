@@ -31,6 +31,10 @@ def bring_back_missing(call: Invocation, run_id: RunId | None) -> None:
             call.screen.note(f"note: nothing could be looked for elsewhere: {error.message}")
         return
     tell(call, restored)
+    if restored.runs:
+        from orchestrator.cli.pushing import agree_again
+
+        agree_again(call)
 
 
 def restore_from_remote(

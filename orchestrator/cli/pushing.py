@@ -41,3 +41,25 @@ def agree(call: Invocation, *, wanted: bool) -> dict[str, Json]:
         return {"remote": place.shown, "agreed": True, "transport": None}
     call.screen.note(f"It takes {'refs of our own' if found == 'ref' else 'branches orchestrator/state/…'}.")
     return {"remote": place.shown, "agreed": True, "transport": found}
+
+
+def agree_again(call: Invocation) -> None:
+    """Asks whether what is brought back shall go on being pushed, where this home knows no word on that.
+
+    Where nobody can be asked it is told that nothing is pushed.
+    """
+    from orchestrator.cli.config import load_quietly
+    from orchestrator.repo.repository import Repository
+    from orchestrator.sessions.place import place_to_push, user_consents
+
+    session = load_quietly(call).config.session
+    place, store = place_to_push(Repository(call.locate(), trusted=False), session), user_consents()
+    if store.is_given(place.url):
+        return
+    if call.may_ask and call.confirm(f"Push what is done here to {place.shown}, as before?", otherwise=""):
+        store.give(place.url)
+        return
+    call.screen.warn(
+        "What is done here from now on STAYS ON THIS MACHINE: this home knows no word of yours that state is"
+        f" pushed to {place.shown}. Give it again: orchestrator init --push-state"
+    )

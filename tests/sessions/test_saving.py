@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -14,7 +15,7 @@ from orchestrator.repo.git import find_repository
 from orchestrator.repo.remote import Outcome, Remote
 from orchestrator.repo.repository import Repository
 from tests.conftest import GitCall
-from tests.sessions.machines import REFUSES_ALL, Machine, Machines, kill, until
+from tests.sessions.machines import REFUSES_ALL, REFUSES_REFS, Machine, Machines, kill, until
 
 KEY = "ghp_" + "Ab1" * 12
 
@@ -292,3 +293,55 @@ def test_what_could_not_be_saved_at_the_end_is_saved_by_resume(machines: Machine
 
     assert machines.saved(run_id="r1", rests=True)
     assert machines.saves() == once
+
+
+def test_in_another_home_the_word_is_missed_loudly(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path
+) -> None:
+    machines.hold(0)
+    a = machines.clone("a")
+    a.call("init", "--trust", "--push-state")
+    working = a.start(*machines.run_words("r1", 1))
+    until(lambda: "half-0.txt" in machines.saved_files(), process=working)
+    a.die(working)
+    machines.let_go(0)
+    (tmp_path / "new-home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "new-home"))
+    b = machines.clone("b")
+
+    done = b.call("resume", "--trust")
+
+    assert "STAYS ON THIS MACHINE" in done.stderr
+    assert "orchestrator init --push-state" in done.stderr
+    assert machines.saved(run_id="r1", epoch=1)
+
+
+def test_the_footprint_names_the_consent(machines: Machines, home: Path) -> None:
+    a = machines.clone("a")
+    a.call("init", "--trust", "--push-state")
+
+    said = json.loads(a.call("doctor", "--footprint", "--json").stdout)
+
+    kept = [path for path in home.rglob("*") if path.is_file() and path.name != ".gitconfig"]
+    assert {str(path) for path in kept} <= set(said["outside"])
+    assert any("/push/" in path for path in said["outside"])
+
+
+def test_nothing_of_the_users_repository_changes(machines: Machines, git: GitCall) -> None:
+    machines.refuse(REFUSES_REFS)
+    a = machines.clone("a")
+    before = [git(a.place, *words) for words in USERS]
+    a.call("init", "--trust", "--push-state")
+
+    a.call(*machines.run_words("r1", 1))
+
+    assert [git(a.place, *words) for words in USERS] == before
+    assert not (a.place / ".git" / "FETCH_HEAD").exists()
+
+
+USERS = (
+    ("for-each-ref", "refs/heads/main", "refs/remotes", "refs/tags"),
+    ("config", "--list", "--local"),
+    ("status", "--porcelain", "--", "app.py"),
+    ("stash", "list"),
+)
