@@ -62,7 +62,36 @@ def next_save(
     total = size + sum(map(len, contents.values())) + (last.saved_bytes if last else 0)
     if total > wish.max_bytes:
         raise _too_large(run_id, total, wish.max_bytes)
-    manifest = Manifest(
+    manifest = _manifest(context, run_id, wish, tips, last, begins=begins, reason=reason)
+    return segments.write_save(
+        context.repository,
+        manifest.model_copy(
+            update={
+                "events_through": events[-1].run_seq if events else manifest.events_through,
+                "saved_bytes": total,
+                "files": files,
+            }
+        ),
+        previous=newest.commit if newest else None,
+        tips=tips,
+        document=_clean(context, context.state.export_run_summary(run_id)),
+        events=[replace(event, data=_clean(context, event.data)) for event in events],
+        contents=contents,
+    )
+
+
+def _manifest(
+    context: EngineContext,
+    run_id: RunId,
+    wish: Wish,
+    tips: Tips,
+    last: Manifest | None,
+    *,
+    begins: bool,
+    reason: PersistReason,
+) -> Manifest:
+    """Returns what the next save says of itself, before it is known what it holds."""
+    return Manifest(
         session=wish.session,
         run_id=run_id,
         number=last.number + 1 if last else 1,
@@ -71,23 +100,13 @@ def next_save(
         host=os.uname().nodename[:255] if hasattr(os, "uname") else "",
         at=datetime.now(UTC),
         reason=str(reason),
-        rests=rests,
+        rests=reason in _RESTS,
         repo_id=context.repo_id,
         checkpoint=tips.checkpoint,
         result=tips.result,
         base=tips.base,
-        events_through=events[-1].run_seq if events else (last.events_through if last else 0),
-        saved_bytes=total,
-        files=files,
-    )
-    return segments.write_save(
-        context.repository,
-        manifest,
-        previous=newest.commit if newest else None,
-        tips=tips,
-        document=_clean(context, context.state.export_run_summary(run_id)),
-        events=[replace(event, data=_clean(context, event.data)) for event in events],
-        contents=contents,
+        events_through=last.events_through if last else 0,
+        saved_bytes=0,
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from orchestrator.state import document
 from orchestrator.state.database import Database
 from orchestrator.state.document import RunDocument
+from orchestrator.state.events import EventLog
 from orchestrator.state.executions import Executions
 from orchestrator.state.findings import Findings
 from orchestrator.state.operations import Operations
+from orchestrator.state.pen import Pen
 from orchestrator.state.phases import Phases
 from orchestrator.state.records import Artifacts, Interventions
 from orchestrator.state.runs import Runs
@@ -18,25 +20,15 @@ _PARTS = ("findings", "artifacts", "manual_interventions", "executions", "phases
 class Bringing:
     """The tables that a run is written into; the caller has a transaction open."""
 
-    def __init__(
-        self,
-        database: Database,
-        runs: Runs,
-        phases: Phases,
-        executions: Executions,
-        findings: Findings,
-        artifacts: Artifacts,
-        interventions: Interventions,
-        operations: Operations,
-    ) -> None:
+    def __init__(self, database: Database, events: EventLog, pen: Pen) -> None:
         self._database = database
-        self._runs = runs
-        self._phases = phases
-        self._executions = executions
-        self._findings = findings
-        self._artifacts = artifacts
-        self._interventions = interventions
-        self._operations = operations
+        self._runs = Runs(database, events, pen)
+        self._phases = Phases(database, events, pen)
+        self._executions = Executions(database, events, pen)
+        self._findings = Findings(database, events, pen)
+        self._artifacts = Artifacts(database, events)
+        self._interventions = Interventions(database, events, pen)
+        self._operations = Operations(database, events)
 
     def insert(self, found: RunDocument) -> None:
         """Writes a run with all its parts.

@@ -58,16 +58,7 @@ class StateManager:
         self._artifacts = Artifacts(database, self._events)
         self._interventions = Interventions(database, self._events, pen)
         self._operations = Operations(database, self._events)
-        self._bringing = Bringing(
-            database,
-            self._runs,
-            self._phases,
-            self._executions,
-            self._findings,
-            self._artifacts,
-            self._interventions,
-            self._operations,
-        )
+        self._bringing = Bringing(database, self._events, pen)
 
     @classmethod
     def open(

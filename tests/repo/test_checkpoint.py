@@ -593,3 +593,15 @@ def test_a_missing_object_of_an_unchanged_file_is_made_again_from_the_file(bench
 
     assert files["app.py"] == "committed and unchanged"
     assert files["forced.log"] == "ignored, added by force"
+
+
+def test_where_nothing_changed_a_checkpoint_of_changes_is_the_one_before(bench: Bench) -> None:
+    tree = bench.tree()
+    first = bench.take(tree)
+
+    same = bench.checkpoints.take(tree, run_id=RUN, document={}, label="again", only_changed=True)
+    (tree.path / "new.py").write_text("x\n")
+    other = bench.checkpoints.take(tree, run_id=RUN, document={}, label="more", only_changed=True)
+
+    assert same.commit == first.commit
+    assert (other.number, other.label) == (first.number + 1, "more")
