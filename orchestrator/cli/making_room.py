@@ -157,7 +157,15 @@ def _show_preview(call: Invocation, trees: tuple[TreeUse, ...], actions: list[Ac
 
 
 def _sentences(actions: list[Action]) -> Iterator[str]:
-    from orchestrator.sessions.budget import Archive, Compact, Compress, RemoveOutputs, RemoveTrees
+    from orchestrator.sessions.budget import (
+        Archive,
+        Compact,
+        Compress,
+        CompressLogs,
+        RemoveLogs,
+        RemoveOutputs,
+        RemoveTrees,
+    )
 
     for action in actions:
         match action:
@@ -169,6 +177,10 @@ def _sentences(actions: list[Action]) -> Iterator[str]:
                 yield f"remove the outputs of run {action.run_id}"
             case Archive():
                 yield f"archive {counted(len(action.run_ids), 'run')}: {', '.join(action.run_ids)}"
+            case CompressLogs():
+                yield f"compress old logs{f' of session {action.session}' if action.session else ''}"
+            case RemoveLogs():
+                yield f"remove old logs{f' of session {action.session}' if action.session else ''}"
             case Compact():
                 yield f"compact the database{f' of session {action.session}' if action.session else ''}"
 
@@ -184,6 +196,7 @@ def _show(call: Invocation, done: Pruned) -> None:
                 "trees": done.trees,
                 "compressed": done.compressed,
                 "outputs": done.outputs,
+                "logs": done.logs,
                 "archived": archived,
                 "sessions": list(done.sessions),
                 "problems": list(done.problems),
@@ -198,7 +211,7 @@ def _show(call: Invocation, done: Pruned) -> None:
 
 
 def _anything(done: Pruned) -> bool:
-    return bool(done.trees or done.compressed or done.outputs or done.archived or done.sessions)
+    return bool(done.trees or done.compressed or done.outputs or done.logs or done.archived or done.sessions)
 
 
 def _sentence(done: Pruned) -> str:
@@ -209,6 +222,7 @@ def _sentence(done: Pruned) -> str:
         (done.trees, counted(done.trees, "tree") + " removed"),
         (done.compressed, f"outputs of {counted(done.compressed, 'run')} compressed"),
         (done.outputs, f"outputs of {counted(done.outputs, 'run')} removed"),
+        (done.logs, "old logs compressed or removed"),
         (len(done.archived), counted(len(done.archived), "run") + " archived"),
         (len(done.sessions), counted(len(done.sessions), "session") + " removed"),
     )

@@ -1,13 +1,13 @@
 """Decides what is removed next so that the budgets are met; pure, one action at a time.
 
-The order, as long as a budget is exceeded and always the run that ended first: trees of ended runs; outputs,
-compressed before they go; runs into the archive, and the database compacted. A run that is too old, or one
-too many, goes into the archive whatever the disk holds.
+The order, as long as a budget is exceeded and always the run that ended first: trees of ended runs; logs and
+outputs, compressed before they go; runs into the archive, and the database compacted. A run that is too old,
+or one too many, goes into the archive whatever the disk holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -57,21 +57,29 @@ class RunUse:
 
 @dataclass(frozen=True, slots=True)
 class TreeUse:
-    """What one state tree takes: `session` is its id, empty outside of sessions; `rest_bytes` all but runs.
+    """What one state tree takes: `session` is its id, empty outside of sessions; `rest_bytes` all else.
 
-    `garbage` tells that rows were removed since it was compacted, `may_compact` that nobody works in it.
+    `log_bytes` are logs that were rotated, `packed_log_bytes` those of them that are compressed. `garbage`
+    tells that rows were removed since it was compacted, `may_compact` that nobody works in it.
     """
 
     session: str
     runs: tuple[RunUse, ...]
     rest_bytes: int
+    log_bytes: int = 0
+    packed_log_bytes: int = 0
     garbage: bool = False
     may_compact: bool = True
 
     @property
     def total_bytes(self) -> int:
         """Returns everything it takes."""
-        return self.rest_bytes + sum(run.tree_bytes + run.plain_bytes + run.packed_bytes for run in self.runs)
+        logs = self.log_bytes + self.packed_log_bytes
+        return (
+            self.rest_bytes
+            + logs
+            + sum(run.tree_bytes + run.plain_bytes + run.packed_bytes for run in self.runs)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,20 @@ class Compress:
 
     session: str
     run_id: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class CompressLogs:
+    """Compresses the logs of a state that were rotated."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLogs:
+    """Removes the logs of a state that are compressed, for good."""
+
+    session: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +135,7 @@ class Compact:
     session: str
 
 
-Action: TypeAlias = RemoveTrees | Compress | RemoveOutputs | Archive | Compact
+Action: TypeAlias = RemoveTrees | CompressLogs | Compress | RemoveLogs | RemoveOutputs | Archive | Compact
 
 
 def next_action(trees: Sequence[TreeUse], budgets: Budgets, now: datetime) -> Action | None:
@@ -126,21 +148,27 @@ def next_action(trees: Sequence[TreeUse], budgets: Budgets, now: datetime) -> Ac
         return Compact(garbage.session)
     large = _too_large(trees, budgets)
     runs = [(tree, run) for tree in large for run in tree.runs if run.may_go]
-    return _make_room(sorted(runs, key=_age)) if runs else None
+    return _make_room(large, sorted(runs, key=_age))
 
 
-def _make_room(runs: Sequence[tuple[TreeUse, RunUse]]) -> Action | None:
+def _make_room(trees: Sequence[TreeUse], runs: Sequence[tuple[TreeUse, RunUse]]) -> Action | None:
+    compactable = [(tree, run) for tree, run in runs if tree.may_compact]
+    return next(_removals(trees, runs), _into_archive(compactable) if compactable else None)
+
+
+def _removals(trees: Sequence[TreeUse], runs: Sequence[tuple[TreeUse, RunUse]]) -> Iterator[Action]:
+    """Yields what may be removed without touching what the state knows of a run, in order."""
     for tree, run in runs:
         if run.tree_bytes:
-            return RemoveTrees(tree.session, run.run_id)
+            yield RemoveTrees(tree.session, run.run_id)
+    yield from (CompressLogs(tree.session) for tree in trees if tree.log_bytes)
     for tree, run in runs:
         if run.plain_bytes > WORTH_BYTES:
-            return Compress(tree.session, run.run_id)
+            yield Compress(tree.session, run.run_id)
+    yield from (RemoveLogs(tree.session) for tree in trees if tree.packed_log_bytes)
     for tree, run in runs:
         if run.packed_bytes + run.plain_bytes:
-            return RemoveOutputs(tree.session, run.run_id)
-    compactable = [(tree, run) for tree, run in runs if tree.may_compact]
-    return _into_archive(compactable) if compactable else None
+            yield RemoveOutputs(tree.session, run.run_id)
 
 
 def _into_archive(runs: Sequence[tuple[TreeUse, RunUse]]) -> Action:
@@ -191,6 +219,11 @@ def _tree_after(tree: TreeUse, action: Action) -> TreeUse:
             return _changed(tree, action.run_id, plain_bytes=0, packed_bytes=packed)
         case RemoveOutputs():
             return _changed(tree, action.run_id, plain_bytes=0, packed_bytes=0)
+        case CompressLogs():
+            packed = tree.packed_log_bytes + int(tree.log_bytes * COMPRESSED)
+            return replace(tree, log_bytes=0, packed_log_bytes=packed)
+        case RemoveLogs():
+            return replace(tree, packed_log_bytes=0)
         case Archive():
             left = tuple(run for run in tree.runs if run.run_id not in action.run_ids)
             return replace(tree, runs=left, garbage=True)

@@ -95,8 +95,13 @@ def _usual(
 
 
 def _taken_up(root: OrchestratorPaths, here: Here, tree: StateTree, wish: Wish, disk: Disk) -> StateTree:
-    """Returns a tree of another boot as this boot's where the command writes; to read, it stays as it is."""
+    """Returns a tree of another boot as this boot's where the command writes.
+
+    To read, it stays as it is, and so does one in which a run is alive: its owner goes on finding it.
+    """
     if tree.session is None or not wish.writes or tree.session.is_of(here):
+        return tree
+    if identity.living_runs(tree.session):
         return tree
     adopted = identity.adopt(root, disk, tree.session, here)
     return StateTree(root.of_session(adopted.id), adopted)

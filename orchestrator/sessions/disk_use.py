@@ -26,12 +26,17 @@ class Measured:
     trees: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     plain: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     packed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    logs_bytes: int = 0
+    packed_logs_bytes: int = 0
     rest_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
         """Returns the sum."""
-        return self.rest_bytes + sum(sum(part.values()) for part in (self.trees, self.plain, self.packed))
+        logs = self.logs_bytes + self.packed_logs_bytes
+        return (
+            self.rest_bytes + logs + sum(sum(part.values()) for part in (self.trees, self.plain, self.packed))
+        )
 
 
 def measure(paths: OrchestratorPaths, trees_root: str, runs: Collection[str] = ()) -> Measured:
@@ -45,9 +50,26 @@ def measure(paths: OrchestratorPaths, trees_root: str, runs: Collection[str] = (
         found.trees = defaultdict(int, {name: size for name, size in found.trees.items() if name in runs})
     _measure_outputs(found, os.fspath(paths.artifacts_dir))
     for entry in _entries(os.fspath(paths.state_dir)):
-        if entry.name not in _SHARED | {names.ARTIFACTS, names.WORKTREES}:
+        if entry.name not in _SHARED | {names.ARTIFACTS, names.WORKTREES, names.LOGS}:
+            found.rest_bytes += _bytes_of(entry)
+    for entry in _entries(os.fspath(paths.logs_dir)):
+        if is_rotated(entry.name):
+            found.logs_bytes += _size(entry.path)
+        elif is_packed_log(entry.name):
+            found.packed_logs_bytes += _size(entry.path)
+        else:
             found.rest_bytes += _bytes_of(entry)
     return found
+
+
+def is_rotated(name: str) -> bool:
+    """Returns whether a name in `logs/` is that of a log that was rotated."""
+    return name.startswith(names.LOG + ".") and name.removeprefix(names.LOG + ".").isdigit()
+
+
+def is_packed_log(name: str) -> bool:
+    """Returns whether a name in `logs/` is that of a log that was rotated, then compressed."""
+    return name.startswith(names.LOG + ".") and name.endswith(PACKED)
 
 
 def _measure_trees(found: Measured, root: str) -> None:

@@ -6,20 +6,23 @@ import gzip
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.keeping import remove_tree
 from orchestrator.engine.merging import repository_lock
 from orchestrator.engine.work import TREE, open_work
+from orchestrator.fs.lock import FileLock
 from orchestrator.model.event import Event
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.model.json import Json
+from orchestrator.paths import names
 from orchestrator.repo import archive as archiving
 from orchestrator.repo import removal
 from orchestrator.repo.archive import Archived, Leaving
 from orchestrator.sessions.budget import WORTH_BYTES
-from orchestrator.sessions.disk_use import PACKED
+from orchestrator.sessions.disk_use import PACKED, is_packed_log, is_rotated
 from orchestrator.state.thinning import Thinning, bring_back
 from orchestrator.verify.clean import discard
 
@@ -68,6 +71,40 @@ def _plain_files(place: Path) -> list[Path]:
             if worth and stat.S_ISREG(facts.st_mode) and not name.endswith(PACKED):
                 found.append(path)
     return found
+
+
+def compress_logs(context: EngineContext) -> int:
+    """Compresses the logs that were rotated, each under the time of its last line; returns the packed bytes.
+
+    Raises:
+        Locked: somebody rotates them just now.
+        DiskFailed: the disk takes no more.
+    """
+    place = context.paths.logs_dir
+    with _log_lock(context):
+        for path in sorted(path for path in place.iterdir() if is_rotated(path.name)):
+            stamp = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y%m%dT%H%M%S")
+            packed = place / f"{names.LOG}.{stamp}-{path.stat().st_ino:x}{PACKED}"
+            context.disk.write(packed, gzip.compress(path.read_bytes(), mtime=0))
+            removal.remove_packed(path, packed)
+        return sum(path.stat().st_size for path in place.iterdir() if is_packed_log(path.name))
+
+
+def remove_logs(context: EngineContext) -> None:
+    """Removes the logs that are compressed; the events they tell of are in the database.
+
+    Raises:
+        Locked: somebody rotates logs just now.
+    """
+    place = context.paths.logs_dir
+    with _log_lock(context):
+        for path in sorted(path for path in place.iterdir() if is_packed_log(path.name)):
+            removal.remove_outputs(path, root=place)
+
+
+def _log_lock(context: EngineContext) -> FileLock:
+    path = context.paths.log_file
+    return FileLock(path.with_name(path.name + ".lock"), what="the log", command="orchestrator prune")
 
 
 def remove_outputs(context: EngineContext, run_id: RunId) -> None:

@@ -139,7 +139,7 @@ def adopt(root: OrchestratorPaths, disk: Disk, session: Session, here: Here) -> 
     goes by the old one. A kill leaves the session as it was, or adopted.
 
     Raises:
-        Locked: another process changes the sessions; `session-alive`, somebody works in it elsewhere.
+        Locked: another process has been changing the sessions for seconds.
     """
     with _lock(root):
         now = _read(root, session.id)

@@ -27,6 +27,8 @@ from orchestrator.sessions.budget import (
     Budgets,
     Compact,
     Compress,
+    CompressLogs,
+    RemoveLogs,
     RemoveOutputs,
     RemoveTrees,
     RunUse,
@@ -62,6 +64,7 @@ class Pruned:
     trees: int = 0
     compressed: int = 0
     outputs: int = 0
+    logs: int = 0
     archived: list[RunId] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -157,7 +160,9 @@ def _use(opened: Opened, is_pushed: IsPushed) -> TreeUse:
     return TreeUse(
         opened.key,
         tuple(uses),
-        measured.total_bytes,  # what is left belongs to no run that this state knows
+        measured.total_bytes - measured.logs_bytes - measured.packed_logs_bytes,  # of runs nobody knows, too
+        measured.logs_bytes,
+        measured.packed_logs_bytes,
         may_compact=not living,
     )
 
@@ -180,6 +185,8 @@ def _perform(
             tree = _archive(opened, action, tree, done, report)
         case Compact():
             tree = _compact(opened, tree, done)
+        case CompressLogs() | RemoveLogs():
+            tree = _free_logs(opened, action, tree, done, report)
         case _:
             tree = _free(opened, action, tree, done, report)
     return tuple(tree if each.session == tree.session else each for each in trees)
@@ -245,6 +252,29 @@ def _archive(opened: Opened, action: Archive, tree: TreeUse, done: Pruned, repor
     runs = [run for run in tree.runs if run.run_id not in gone]
     runs = [_refused(run, problems[run.run_id], done) if run.run_id in problems else run for run in runs]
     return replace(tree, runs=tuple(runs), garbage=tree.garbage or bool(gone & set(action.run_ids)))
+
+
+def _free_logs(
+    opened: Opened, action: CompressLogs | RemoveLogs, tree: TreeUse, done: Pruned, report: Report
+) -> TreeUse:
+    """Compresses or removes logs; what is refused counts as something that cannot go from now on."""
+    whose = f"session {opened.session.shown}" if opened.session is not None else "this repository"
+    try:
+        if isinstance(action, CompressLogs):
+            packed_bytes = freeing.compress_logs(opened.context)
+            report(f"compressed old logs of {whose}")
+            changed = replace(tree, log_bytes=0, packed_log_bytes=packed_bytes)
+        else:
+            freeing.remove_logs(opened.context)
+            report(f"removed old logs of {whose}")
+            changed = replace(tree, packed_log_bytes=0)
+    except OrchestratorError as error:
+        if not isinstance(error, Locked):
+            done.problems.append(f"Logs of {whose} stay: {error.message}")
+        rest = tree.rest_bytes + tree.log_bytes + tree.packed_log_bytes
+        return replace(tree, log_bytes=0, packed_log_bytes=0, rest_bytes=rest)
+    done.logs += 1
+    return changed
 
 
 def _compact(opened: Opened, tree: TreeUse, done: Pruned) -> TreeUse:

@@ -15,7 +15,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.redaction.redactor import Redactor
-from orchestrator.state import codec, opening
+from orchestrator.state import opening
 from orchestrator.state.database import Database
 from orchestrator.state.events import EventLog
 from orchestrator.state.manager import StateManager
@@ -33,7 +33,8 @@ class Thinning:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._events = EventLog(database, Pen(Redactor()))  # nothing but the name of a ref is written
+        self._pen = Pen(Redactor())  # what is written are names of refs and files of ours
+        self._events = EventLog(database, self._pen)
 
     @classmethod
     def open(cls, paths: OrchestratorPaths) -> Thinning:
@@ -63,7 +64,7 @@ class Thinning:
         with self._database.transaction():
             self._database.run(
                 "UPDATE artifacts SET path = CAST(? AS TEXT) WHERE run_id = ? AND path = CAST(? AS TEXT)",
-                (codec.bindable(new), run_id, codec.bindable(old)),
+                (self._pen.text(new), run_id, self._pen.text(old)),
             )
 
     def forget_artifacts(self, run_id: RunId) -> None:

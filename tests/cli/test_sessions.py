@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -354,6 +355,32 @@ def test_a_waiting_run_of_an_earlier_machine_is_resumed_when_its_time_has_come(
     assert answer.status == 3, answer.err
     assert "resume r1: it waits for x" in answer.err
     assert "No run is due." in other("resume", "--due", cwd=project).out
+
+
+def test_a_session_in_which_a_run_is_alive_stays_its_owners(
+    project: Path, codespace: Machine, other: Machine
+) -> None:
+    slow = f"{sys.executable} -c \"import time; open('a.txt','w').write('1'); time.sleep(60)\""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", ENTRY, "run", "x", "--command", slow, "--run-id", "r1"],
+        cwd=project,
+        env=codespace.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(project.glob(".orchestrator/sessions/*/worktrees/r1/main/a.txt")):
+        assert owner.poll() is None
+        time.sleep(0.05)
+    (session,) = sessions(project)
+    before = (project / ".orchestrator/sessions" / session / "identity.json").read_bytes()
+
+    answer = other("cancel", "r1", cwd=project)
+
+    assert answer.status == 0, answer.err
+    assert owner.wait(60) == 3
+    assert (project / ".orchestrator/sessions" / session / "identity.json").read_bytes() == before
+    assert sessions(project) == [session]
 
 
 def holds(place: Path, session: str, run_id: str) -> bool:

@@ -17,6 +17,8 @@ from orchestrator.sessions.budget import (
     Budgets,
     Compact,
     Compress,
+    CompressLogs,
+    RemoveLogs,
     RemoveOutputs,
     RemoveTrees,
     RunUse,
@@ -51,13 +53,16 @@ def test_trees_go_first_then_outputs_compressed_before_they_go_then_runs() -> No
     old = run("old", 3, tree_bytes=100_000, plain_bytes=100_000)
     new = run("new", 1, tree_bytes=100_000, plain_bytes=100_000)
 
-    done = actions([tree(new, old, rest=100)], replace(ROOMY, max_bytes=50))
+    logs = replace(tree(new, old, rest=100), log_bytes=1000)
+    done = actions([logs], replace(ROOMY, max_bytes=50))
 
     assert done == [
         RemoveTrees("", RunId("old")),
         RemoveTrees("", RunId("new")),
+        CompressLogs(""),
         Compress("", RunId("old")),
         Compress("", RunId("new")),
+        RemoveLogs(""),
         RemoveOutputs("", RunId("old")),
         RemoveOutputs("", RunId("new")),
         Archive("", (RunId("old"), RunId("new"))),
@@ -142,6 +147,8 @@ TREES = st.builds(
     TreeUse,
     st.just(""),
     st.lists(RUNS, max_size=6, unique_by=lambda one: one.run_id).map(tuple),
+    SIZES,
+    SIZES,
     SIZES,
     st.booleans(),
     st.booleans(),

@@ -368,3 +368,38 @@ def test_trees_elsewhere_count_for_the_state_whose_runs_they_are(scene: Scene, t
     assert done.trees == 1
     assert (foreign / "large").exists()
     assert not (tmp_path / "trees/f1/main").exists()
+
+
+def test_old_logs_are_compressed_before_they_go_and_the_one_in_use_stays(scene: Scene) -> None:
+    place = OrchestratorPaths(scene.root).logs_dir
+    line = b"2026-11-26 a line of a log\n"
+    for number in (1, 2):
+        (place / f"orchestrator.log.{number}").write_bytes(line * 20_000 * number)
+    (place / "orchestrator.log").write_bytes(line)
+    (place / "bug-20261126.txt").write_bytes(line)
+    with scene.open() as workspace:
+        total_bytes = pruned(workspace).before_bytes
+
+        done = pruned(workspace, Budgets(total_bytes - 1, total_bytes, timedelta(days=30), 500))
+        packed = sorted(path for path in place.iterdir() if path.suffix == ".gz")
+
+        assert (done.logs, len(packed)) == (1, 2)
+        assert sum(len(gzip.decompress(path.read_bytes())) for path in packed) == len(line) * 60_000
+        assert pruned(workspace, Budgets(1, 10**9, timedelta(days=30), 500)).logs == 1
+        assert sorted(
+            path.name for path in place.iterdir() if not path.name.startswith("orchestrator.log.lock")
+        ) == [
+            "bug-20261126.txt",
+            "orchestrator.log",
+        ]
+
+
+def test_logs_that_somebody_rotates_stay_for_this_time(scene: Scene) -> None:
+    paths = OrchestratorPaths(scene.root)
+    (paths.logs_dir / "orchestrator.log.1").write_bytes(b"x" * 5000)
+    lock = FileLock(paths.logs_dir / "orchestrator.log.lock", what="the log", command="x")
+    with scene.open() as workspace, lock:
+        done = pruned(workspace, Budgets(1, 10**9, timedelta(days=30), 500))
+
+    assert (done.logs, done.problems) == (0, [])
+    assert (paths.logs_dir / "orchestrator.log.1").exists()
