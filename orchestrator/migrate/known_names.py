@@ -20,7 +20,9 @@ NAMES = {
         ".task-manager",
         ".task-manager-backup",
     ),
-    "plain": (".orch_secrets",),
+    "plain": (
+        ".orch_secrets",
+    ),
     "w-inside": (
         ".orchestrator/.migration_complete",
         ".orchestrator/audit.jsonl",
