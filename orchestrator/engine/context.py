@@ -16,6 +16,7 @@ from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.secretstore.sealing import Sealer
 from orchestrator.state.manager import StateManager
 
 
@@ -58,8 +59,9 @@ class SecretLookup(Protocol):
 class EngineContext:
     """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
 
-    `redactor` takes secrets out of all that is written; `config` is the present configuration, from which a
-    run gets the secrets that are not kept with it (None: nothing is started that would need any).
+    `redactor` takes secrets out of all that is written, `sealer` encrypts files; `config` is the present
+    configuration, from which a run gets the secrets that are not kept with it (None: nothing is started that
+    would need any).
     """
 
     paths: OrchestratorPaths
@@ -71,6 +73,7 @@ class EngineContext:
     checkpoints: Checkpoints
     agents: AgentFactory
     secrets: SecretLookup
+    sealer: Sealer
     environment: Mapping[str, str] = field(repr=False)
     repo_id: str
     redactor: Redactor

@@ -55,6 +55,7 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
 
 def _work_locked(work: Work, *, wait: bool) -> Run:
     try:
+        _seal_rest(work)
         while not work.stop():
             state = load_state(work)
             action = schedule.next_action(state, datetime.now(UTC))
@@ -65,12 +66,19 @@ def _work_locked(work: Work, *, wait: bool) -> Run:
             _perform(work, action)
         if work.stop():
             attempt.record_interruption(work)
+        _seal_rest(work)
     except StateLost:
         save_lost_work(work)
         raise
     if work.guard is not None:
         work.guard.report()
     return work.run
+
+
+def _seal_rest(work: Work) -> None:
+    """Encrypts what a kill or a stop left in plain text; nobody writes to it when this is called."""
+    if work.config.artifacts.encrypt:
+        work.context.sealer.seal_all(work.context.paths.run_artifacts_dir(work.run_id))
 
 
 def _perform(work: Work, action: schedule.Action) -> None:
