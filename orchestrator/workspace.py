@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from orchestrator.config.withheld import make_known
 from orchestrator.discovery import Located
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.merging import settle_interrupted
-from orchestrator.errors import NotTrusted
+from orchestrator.errors import NotTrusted, OrchestratorError
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate.supplied import SuppliedFile, hashes, supplied_files
 from orchestrator.model.json import Json
@@ -39,6 +40,7 @@ from orchestrator.repo.trees import IsolatedTrees
 from orchestrator.secretstore.lookup import Prompt, Source
 from orchestrator.secretstore.places import global_store, outside_sources, repository_store, stored_sources
 from orchestrator.secretstore.resolving import OnResolved, resolve
+from orchestrator.secretstore.sealing import Sealer
 from orchestrator.secretstore.store import Store
 from orchestrator.sessions import environment as environments
 from orchestrator.sessions import identity
@@ -236,6 +238,7 @@ def _context(
         checkpoints=Checkpoints(repository, paths, trees, redactor),
         agents=partial(configured_agent, redactor=redactor),
         secrets=secrets,
+        sealer=Sealer(lambda: secret_stores(paths, layout.repo_id, config)[0], environment, Disk()),
         environment=environment,
         repo_id=layout.repo_id,
         redactor=redactor,
@@ -326,6 +329,21 @@ class SecretPlaces:
             self.prompt,
         )
         return resolve(names, sources, self.on_resolved)
+
+
+def make_stored_known(workspace: Workspace, config: Config) -> None:
+    """Makes known the secrets that a configuration lists, as far as stores and variables hold them.
+
+    For commands that show what agents made: nobody is asked, no program is started, and what cannot be read
+    stays unknown.
+    """
+    listed = {name for agent in config.agents.values() for name in agent.secrets}
+    listed |= {name for flow in config.workflows.values() for step in flow.steps for name in step.secrets}
+    for name in sorted(listed):
+        with suppress(OrchestratorError):
+            stores = secret_stores(workspace.paths, workspace.layout.repo_id, config)
+            sources = stored_sources(workspace.context.environment, None, stores)
+            resolve((name,), sources, workspace.context.redactor.add)
 
 
 def secret_stores(paths: OrchestratorPaths, repo_id: str, config: Config) -> tuple[Store, Store]:

@@ -17,9 +17,7 @@ from orchestrator.errors import Refused
 from orchestrator.model.agent import AgentHealth, Health
 from orchestrator.process.command import Limits
 from orchestrator.redaction.redactor import Redactor
-
-_INJECTED = "proxy-injected"
-"""What stands in a key's place where a proxy puts the key into requests."""
+from orchestrator.secretstore.lookup import PLACEHOLDERS
 
 AnyAgent = CommandAgent | PresetAgent
 
@@ -100,7 +98,7 @@ def passed_secrets(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     names = {name: None for preset in PRESETS.values() for name in preset.passed}
     for name in names:
         value = environment.get(name, "")
-        if value != _INJECTED and is_secret(name, value):
+        if value not in PLACEHOLDERS and is_secret(name, value):
             yield name, value
 
 

@@ -26,10 +26,13 @@ def diff(
     """Shows the difference between a run's base and its result, or what its last checkpoint holds so far."""
     call = invocation(ctx)
     from orchestrator.cli import old_place
+    from orchestrator.config.frozen import thaw
+    from orchestrator.workspace import make_stored_known
 
     try:
         with call.open(writes=False, run=run) as workspace:
             found = find_run(workspace, run)
+            make_stored_known(workspace, thaw(found.metadata.config))
             head = found.metadata.progress.result or _reached(workspace, found)
             data = workspace.repository.diff(found.metadata.origin.base, head, stat=stat)
     except Refused as refusal:

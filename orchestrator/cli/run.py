@@ -70,6 +70,7 @@ def run(
     from orchestrator.engine.workflow import DEFAULT_WORKFLOW
     from orchestrator.model.ids import parse_run_id
     from orchestrator.model.run import RunOptions
+    from orchestrator.workspace import make_stored_known
 
     asked.require_one_worker({"--workflow": workflow, "--agent": agent, "--command": command})
     asked.refuse_later({"--max-cost": max_cost, "--max-turns": max_turns})
@@ -99,6 +100,7 @@ def run(
             workflow_yaml=workspace.loaded.workflow_yaml,
             trusted=workspace.trust.trusted,
         )
+        make_stored_known(workspace, config)
         shown = preview(workspace.context, request)
         if dry_run:
             return _show_only(call, shown, workspace)

@@ -164,6 +164,7 @@ def show(
         call.screen.note("Its value is printed with --reveal.")
         return 0
     _require_person(call)
+    call.screen.redactor = None  # to show the value is what it was asked for; many have a shape that is known
     from orchestrator.secretstore.identity import load_identities
 
     value = store.reveal(name, load_identities(call.environment))

@@ -306,7 +306,10 @@ class Artifacts(Section):
 
     keep_days: Amount | None = later(90, "Days after which they are removed.")
     compress: bool = later(True, "Whether they are compressed.")
-    encrypt: bool = later(False, "Whether they are encrypted.")
+    encrypt: bool = Field(
+        False,
+        description="Whether they are encrypted, once whole, to those who can read the repository's secrets.",
+    )
 
 
 class Logging(Section):

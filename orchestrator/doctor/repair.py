@@ -36,6 +36,8 @@ from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees
+from orchestrator.secretstore.sealing import Sealer
+from orchestrator.secretstore.store import Store
 from orchestrator.state.layout import keep_ignore_file, rebuild_layout, require_ours
 from orchestrator.state.manager import StateManager
 from orchestrator.state.ownership import Layout
@@ -286,6 +288,7 @@ def _opened(context: Context) -> Iterator[EngineContext]:
             checkpoints=Checkpoints(repository, paths, trees),
             agents=_no_agent,
             secrets=_no_secret,
+            sealer=Sealer(_no_store, context.environment, Disk()),
             environment=context.environment,
             repo_id=layout.repo_id,
             redactor=redactor,
@@ -299,6 +302,10 @@ def _no_secret(
     names: tuple[str, ...], *, config: Config, overrides: Mapping[str, str], passed: tuple[str, ...]
 ) -> dict[str, str]:
     raise Refused("doctor hands out no secrets.", code="no-agent", hint="orchestrator resume")
+
+
+def _no_store() -> Store:
+    raise Refused("doctor encrypts nothing.", code="no-agent", hint="orchestrator resume")
 
 
 def _redactor(context: Context) -> Redactor:

@@ -17,6 +17,7 @@ from orchestrator.redaction.redactor import Redactor
 from orchestrator.repo.checkpoint import Checkpoints
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.trees import IsolatedTrees
+from orchestrator.secretstore.sealing import Sealer
 from orchestrator.state.manager import StateManager
 
 
@@ -60,9 +61,10 @@ class EngineContext:
     """Everything a run touches. `repo_id` is that of layout.json; `environment` the caller's variables.
 
     `session_id` is the session that commits of results name; None: they name none.
-    `redactor` takes secrets out of all that is written; `config` is the present configuration, from which a
-    run gets the secrets that are not kept with it (None: nothing is started that would need any). `persist`
-    saves the run elsewhere, if anybody wants that; it raises Locked when the run went on elsewhere.
+    `redactor` takes secrets out of all that is written, `sealer` encrypts files; `config` is the present
+    configuration, from which a run gets the secrets that are not kept with it (None: nothing is started that
+    would need any). `persist` saves the run elsewhere, if anybody wants that; it raises Locked when the run
+    went on elsewhere.
     """
 
     paths: OrchestratorPaths
@@ -74,6 +76,7 @@ class EngineContext:
     checkpoints: Checkpoints
     agents: AgentFactory
     secrets: SecretLookup
+    sealer: Sealer
     environment: Mapping[str, str] = field(repr=False)
     repo_id: str
     redactor: Redactor

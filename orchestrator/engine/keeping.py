@@ -180,11 +180,16 @@ def tree_before(work: Work, execution: Execution) -> ObjectId:
 
 
 def keep_artifact(
-    context: EngineContext, run_id: RunId, path: Path, phase_id: PhaseId | None, kind: str
+    context: EngineContext, run_id: RunId, path: Path, phase_id: PhaseId | None, kind: str, *, encrypt: bool
 ) -> None:
-    """Records a file under `artifacts/` with its size and hash, durable; a missing one is not recorded."""
+    """Records a file under `artifacts/` with its size and hash, durable; a missing one is not recorded.
+
+    With `encrypt` it is the encrypted one, and the plain one is gone.
+    """
     if not path.is_file():
         return
+    if encrypt:
+        path = context.sealer.seal(path)
     sync_paths(context.paths.artifacts_dir, (os.path.relpath(path, context.paths.artifacts_dir),))
     digest = hashlib.sha256()
     with open(path, "rb") as file:

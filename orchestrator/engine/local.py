@@ -56,6 +56,7 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
 
 def _work_locked(work: Work, *, wait: bool) -> Run:
     try:
+        _seal_rest(work)
         work.context.persist(PersistReason.RESUMED)
         while not work.stop():
             state = load_state(work)
@@ -67,6 +68,7 @@ def _work_locked(work: Work, *, wait: bool) -> Run:
             _perform(work, action)
         if work.stop():
             attempt.record_interruption(work)
+        _seal_rest(work)
         work.context.persist(PersistReason.STOPS if work.stop() else PersistReason.RESTS)
     except StateLost:
         save_lost_work(work)
@@ -74,6 +76,12 @@ def _work_locked(work: Work, *, wait: bool) -> Run:
     if work.guard is not None:
         work.guard.report()
     return work.run
+
+
+def _seal_rest(work: Work) -> None:
+    """Encrypts what a kill or a stop left in plain text; nobody writes to it when this is called."""
+    if work.config.artifacts.encrypt:
+        work.context.sealer.seal_all(work.context.paths.run_artifacts_dir(work.run_id))
 
 
 def _perform(work: Work, action: schedule.Action) -> None:

@@ -85,6 +85,8 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
         raise NotTrusted(())
     _check_demand(request)
     _check_place(context)
+    if request.config.artifacts.encrypt:
+        context.sealer.require()
     steps = planned_steps(request.config, request.options)
     agents = tuple(_previewed(context, request, step) for step in steps)
     head = context.repository.head()

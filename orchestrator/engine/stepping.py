@@ -228,7 +228,14 @@ def _record_end(
     with work.context.state.transaction():
         _record_usage(work, finished.usage)
         record_checkpoint(work, checkpoint, label)
-        keep_artifact(work.context, work.run_id, _transcript(work, action), action.phase.id, "transcript")
+        keep_artifact(
+            work.context,
+            work.run_id,
+            _transcript(work, action),
+            action.phase.id,
+            "transcript",
+            encrypt=work.config.artifacts.encrypt,
+        )
         work.context.state.set_execution_progress(
             execution.id, progress, event=EventKind.STEP_FINISHED, data=data
         )

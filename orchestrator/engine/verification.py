@@ -133,7 +133,7 @@ def _check(work: Work, execution: Execution, tree: ObjectId, label: Label) -> Ch
     return check_tree(
         request,
         cancelled=work.halted,
-        on_event=lambda event: _tell(work.context, work.run_id, label, event),
+        on_event=lambda event: _tell(work.context, work.config, work.run_id, label, event),
     )
 
 
@@ -159,7 +159,7 @@ def _receipts(context: EngineContext, run_id: RunId) -> frozenset[Receipt]:
     return frozenset(Receipt(*fields) for e in executions for fields in e.progress.receipts)
 
 
-def _tell(context: EngineContext, run_id: RunId, label: Label, event: CheckEvent) -> None:
+def _tell(context: EngineContext, config: Config, run_id: RunId, label: Label, event: CheckEvent) -> None:
     """Records what the checks do, for the live view and the report."""
     record = context.state.record_event
     match event:
@@ -171,7 +171,8 @@ def _tell(context: EngineContext, run_id: RunId, label: Label, event: CheckEvent
                 record(run_id, EventKind.CHECK_FINISHED, {**_outcome_facts(outcome), "tree": label})
                 for path, kind in ((outcome.output_path, "output"), (outcome.report_path, "report")):
                     if path:
-                        keep_artifact(context, run_id, Path(path), None, kind)
+                        encrypt = config.artifacts.encrypt
+                        keep_artifact(context, run_id, Path(path), None, kind, encrypt=encrypt)
         case SetupStarted(argv):
             facts = {"name": "setup", "command": shlex.join(argv), "tree": label}
             record(run_id, EventKind.CHECK_STARTED, facts)
@@ -204,7 +205,7 @@ def make_tree_ready(work: Work, tree: IsolatedTree, execution: Execution) -> str
         request,
         tree,
         cancelled=work.halted,
-        on_event=lambda event: _tell(work.context, work.run_id, "tree", event),
+        on_event=lambda event: _tell(work.context, work.config, work.run_id, "tree", event),
     )
     return None if problem is None or problem.cancelled else problem.reason
 
@@ -220,11 +221,13 @@ def verify_merged(
         context, config, run.id, tree, execution_marker(context, ExecutionId(f"merge-{run.id}"))
     )
     request = replace(request, receipts=_receipts(context, run.id), label="merged")
-    head = check_tree(request, on_event=lambda event: _tell(context, run.id, "merged", event))
+    head = check_tree(request, on_event=lambda event: _tell(context, config, run.id, "merged", event))
     before: CheckReport | None = None
     if needs_base(head, config.thresholds, require_clean=strict):
         base_request = replace(request, tree=context.repository.tree_of(base), label="base")
-        before = check_tree(base_request, on_event=lambda event: _tell(context, run.id, "base", event))
+        before = check_tree(
+            base_request, on_event=lambda event: _tell(context, config, run.id, "base", event)
+        )
     discard(context.trees, run.id)
     assessment = compare(head, before, config.thresholds, require_clean=strict)
     return (*assessment.over, *assessment.broken)

@@ -6,22 +6,24 @@ A name found here says only that the catalogue should be asked; content decides.
 import os
 
 NAMES = {
-    "a": (
+    "a": [
         "ai-orchestrator.log",
         "config/agents.yaml",
         "logs/ai-orchestrator.log",
-    ),
-    "b": (
+    ],
+    "b": [
         "config/orchestrator-config.local.yaml",
         "config/orchestrator-config.yaml",
         "data/orchestrator.db",
-    ),
-    "c": (
+    ],
+    "c": [
         ".task-manager",
         ".task-manager-backup",
-    ),
-    "plain": (".orch_secrets",),
-    "w-inside": (
+    ],
+    "plain": [
+        ".orch_secrets",
+    ],
+    "w-inside": [
         ".orchestrator/.migration_complete",
         ".orchestrator/audit.jsonl",
         ".orchestrator/current",
@@ -30,8 +32,8 @@ NAMES = {
         ".orchestrator/prd",
         ".orchestrator/state.json",
         ".orchestrator/v3",
-    ),
-    "w": (
+    ],
+    "w": [
         ".claude/prd_state.json",
         ".orchestra.yaml",
         ".wfo_logs",
@@ -43,7 +45,7 @@ NAMES = {
         ".workflow_sessions",
         ".workflow_state.json",
         ".workflow_tool_feedback.jsonl",
-    ),
+    ],
 }
 
 READ_IN_PLACE = frozenset({"w", "w-inside"})

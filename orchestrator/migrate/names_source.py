@@ -43,8 +43,7 @@ def source() -> str:
             {name for mark in (*layout.recognise.any, *layout.recognise.all) if (name := _cheap(mark))}
         )
         inner = "".join(f'        "{name}",\n' for name in found)
-        several = f"\n{inner}    "  # as the formatter writes it
-        lines += f'    "{layout.name}": ({several if len(found) > 1 else inner.strip()}),\n'
+        lines += f'    "{layout.name}": [\n{inner}    ],\n'
     read = ", ".join(f'"{name}"' for name in _READ_IN_PLACE)
     return f"{_HEAD}NAMES = {{\n{lines}}}\n{_TAIL.format(read=read)}"
 

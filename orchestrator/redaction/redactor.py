@@ -14,7 +14,7 @@ from orchestrator.redaction.forms import forms_of
 from orchestrator.redaction.stream import RedactedStream
 
 if TYPE_CHECKING:
-    from orchestrator.redaction.matching import Matcher
+    from orchestrator.redaction.matching import Matcher, Span
 
 MAX_DEPTH = 100
 MARKED = re.compile(r"\[redacted(?::[A-Za-z0-9_.-]+)?\]|\[\*{3}\]")
@@ -114,6 +114,11 @@ class Redactor:
             if self._matcher is None:
                 self._matcher = _matcher(dict(self._forms)) if self._forms else _shapes_alone()
             return self._matcher
+
+
+def keys_in(data: bytes) -> tuple[Span, ...]:
+    """Returns the keys in `data` that are known by their shape alone, by beginning."""
+    return _shapes_alone().find(data, 0, final=True).spans
 
 
 def _matcher(forms: dict[bytes, str]) -> Matcher:

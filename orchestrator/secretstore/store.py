@@ -132,6 +132,19 @@ class Store:
             data = private.read(self.recipients_file)
         return recipients.parse(data or b"", os.fspath(self.recipients_file))
 
+    def readers(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        """Returns the public keys that are encrypted to; where nobody is named yet, yours, named from now on.
+
+        Raises:
+            Refused: `secret-store-unsafe`; `recipient-invalid`; `secrets-not-installed`.
+            Locked: another command has been changing this store for longer than 10 s.
+        """
+        named = self.recipients()
+        if named.entries:
+            return named.keys
+        with self._changing():
+            return self._recipients_or_own(environment).keys
+
     def set(self, name: str, value: bytes, environment: Mapping[str, str]) -> Written:
         """Encrypts and stores a value, durable when it returns; the first one makes you its recipient.
 

@@ -227,3 +227,25 @@ def test_a_long_value_is_stored_and_refused_only_where_no_variable_can_carry_it(
 
     assert process("secrets", "show", NAME, "--reveal", cwd=calling).out == long
     assert (answer.status, "error[secret-too-long]" in answer.err) == (2, True)
+
+
+def test_revealing_a_key_of_a_known_shape_shows_it(calling: Path) -> None:
+    key = "ghp_" + "a1B2" * 9
+    process("secrets", "set", NAME, cwd=calling, stdin=key)
+
+    assert process("secrets", "show", NAME, "--reveal", cwd=calling).out == key
+    assert process("secrets", "show", NAME, "--reveal", "--json", cwd=calling).json["value"] == key
+
+
+def test_diff_shows_a_mark_in_place_of_a_stored_secret(calling: Path) -> None:
+    process("secrets", "set", NAME, cwd=calling, stdin=VALUE)
+    (calling / ".orchestrator" / "workflow.yaml").write_text(
+        f"version: 1\n{AGENT.replace('| tr a-y b-z', '')}execution: {{max_retries: 0}}\n"
+    )
+    assert process("trust", "--yes", cwd=calling).status == 0
+    assert process("run", "x", "--run-id", "a", cwd=calling).status == 1
+
+    shown = process("diff", "a", cwd=calling)
+
+    assert f"+[redacted:{NAME}]" in shown.out
+    assert VALUE not in shown.out

@@ -98,7 +98,7 @@ def test_repositories_inside_are_named(repository: Path, git: GitCall, ask: Ask)
 def test_a_secret_in_a_tracked_file_is_shown_by_place_and_never_by_value(
     repository: Path, git: GitCall, ask: Ask
 ) -> None:
-    secret = "sk-" + "test-0000000000000000"
+    secret = "sk-" + "proj-" + "0123456789abcdef" * 3
     (repository / "odd: name.yaml").write_text(f"a: 1\napi_key: {secret}\n")
     assert ask("repository-secrets").status is OK
     git(repository, "add", "-A")

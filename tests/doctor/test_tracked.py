@@ -21,22 +21,27 @@ from tests.engine.scene import Scene
 ENOUGH = Bounds()
 # Put together here, so that no scanner takes this file for a leak.
 SECRETS = (
-    "sk-" + "proj-0123456789abcdef0",
+    "sk-" + "proj-" + "0123456789abcdef" * 3,
     "sk-" + "ant-api03-0123456789abcdef",
-    "AKIA" + "0123456789ABCDEF",
+    "AKIA" + "Q3EGRZ7ABCDEFGH2",
     "ghp_" + "0" * 36,
     "github" + "_pat_" + "0" * 60,
     "glpat" + "-" + "0" * 20,
-    "xoxb" + "-0123456789-0123",
+    "xoxb" + "-0123456789-0123456789",
     "AIza" + "0" * 35,
     "sk" + "_live_" + "0" * 24,
     "npm" + "_" + "0" * 36,
     "pypi-" + "AgEI" + "0" * 60,
     "hf" + "_" + "0" * 34,
     "SG" + "." + "0" * 22 + "." + "0" * 43,
-    "-----BEGIN " + "OPENSSH PRIVATE KEY-----",
-    "-----BEGIN " + "PGP PRIVATE KEY BLOCK-----",
-    "AGE-SECRET" + "-KEY-1" + "0" * 20,
+    "-----BEGIN " + "OPENSSH PRIVATE KEY-----\n" + "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU" * 2,
+    "-----BEGIN "
+    + "PGP PRIVATE KEY BLOCK-----\n\n"
+    + "lQOYBGWabc123" * 5
+    + "\n-----END "
+    + "PGP PRIVATE KEY BLOCK-----",
+    "PuTTY-User-Key" + "-File-2: ssh-rsa",
+    "AGE-SECRET" + "-KEY-1" + "Q" * 58,
 )
 INNOCENT = (
     "disk-usage-of-every-run-and-kind",
@@ -44,6 +49,8 @@ INNOCENT = (
     "AKIA" + "IOSFODNN7EXAMPLE",
     "ghp_short",
     "-----BEGIN PUBLIC KEY-----",
+    "-----BEGIN OPENSSH PRIVATE KEY-----",
+    "postgres://user:password@localhost/test",
     "the PRIVATE KEY of a user",
 )
 

@@ -126,9 +126,29 @@ def leaked_in(data: bytes) -> list[bytes]:
     return [form for form in FORMS if form in data]
 
 
-@pytest.fixture
-def leaky(repository: Path, tmp_path: Path, git: GitCall) -> Path:
-    """Returns a repository whose agent leaks; the user has written the secrets into the configuration."""
+def configured() -> str:
+    """Returns the agent's line for secrets that the user has written into the configuration."""
+    return f"env: {json.dumps(SECRETS)}"
+
+
+def stored(repository: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Puts the secrets into both stores and a variable, and returns the agent's line that lists them."""
+    for name, more in (("DEPLOY_TOKEN", ()), ("DB_PASSWORD", ("--global",)), ("SHORT_KEY", ())):
+        done = process("secrets", "set", name, *more, cwd=repository, stdin=SECRETS[name])
+        assert done.status == 0, done.err
+    monkeypatch.setenv("ORCHESTRATOR_SECRET_SIGNING_KEY", LINES)
+    return f"secrets: {json.dumps(list(SECRETS))}"
+
+
+@pytest.fixture(params=["configuration", "store"])
+def leaky(
+    repository: Path,
+    tmp_path: Path,
+    git: GitCall,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Path:
+    """Returns a repository whose agent leaks what is in the configuration, or in the stores."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "agent.py").write_text(AGENT)
@@ -138,13 +158,14 @@ def leaky(repository: Path, tmp_path: Path, git: GitCall) -> Path:
     git(repository, "add", ".gitignore")
     git(repository, "commit", "-q", "-m", "ignore")
     assert process("init", "--trust", cwd=repository).status == 0
+    given = configured() if request.param == "configuration" else stored(repository, monkeypatch)
     command = json.dumps([sys.executable, str(outside / "agent.py"), str(outside)])
     check = json.dumps([sys.executable, str(outside / "check.py"), "{report}"])
     (repository / ".orchestrator" / "workflow.yaml").write_text(
         textwrap.dedent(f"""\
             version: 1
             agents:
-              leaky: {{kind: command, command: {command}, env: {json.dumps(SECRETS)}}}
+              leaky: {{kind: command, command: {command}, {given}}}
             workflows: {{default: [{{agent: leaky, task: implement}}]}}
             execution: {{retry_backoff_s: 0, max_retries: 1}}
             worktrees: {{bring: [".env"]}}
@@ -238,6 +259,7 @@ def test_a_checkpoint_that_holds_a_secret_is_kept_marked_and_reported(leaky: Pat
     assert {each["severity"] for each in findings if each["category"] == "security"} == {"major"}
 
 
+@pytest.mark.parametrize("leaky", ["configuration"], indirect=True)
 def test_a_run_goes_on_only_while_the_configuration_holds_its_secrets(leaky: Path) -> None:
     assert process("run", "deploy it", "--run-id", "a", "--trust", cwd=leaky).status == 1
     config = leaky / ".orchestrator" / "workflow.yaml"
