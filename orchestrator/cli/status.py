@@ -90,7 +90,7 @@ def about_here(call: Invocation, run_id: str | None) -> About:
     here = look_here(call.web.environment, (facts.st_dev, facts.st_ino))
     tree = choose(root, call.web, here, Wish(run_id), Disk())
     others = sum(other.paths.state_file != tree.paths.state_file for other in state_trees(root))
-    session = tree.session.shown if tree.session is not None else None
+    session = tree.session.id if tree.session is not None else None
     return About(os.fspath(tree.paths.state_dir), session, call.web, others)
 
 

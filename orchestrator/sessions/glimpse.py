@@ -6,7 +6,6 @@ import os
 
 from orchestrator.paths import names
 from orchestrator.sessions.environment import WebMode, boot_key, detect
-from orchestrator.sessions.finding import of_this_boot, session_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def glimpse(located: Located, variables: Mapping[str, str]) -> Glimpse | None:
     sessions = os.path.join(directory, names.SESSIONS)
     if environment.lasts and not os.path.isdir(sessions):
         return Glimpse(directory, None, WebMode(environment, "auto"))
+    from orchestrator.sessions.finding import of_this_boot, session_names  # nothing to find on most machines
+
     known = session_names(sessions)
     if not known and environment.lasts:
         return Glimpse(directory, None, WebMode(environment, "auto"))
