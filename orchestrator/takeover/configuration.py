@@ -14,6 +14,7 @@ from orchestrator.config import files
 from orchestrator.config.load import load
 from orchestrator.config.origin import printable
 from orchestrator.errors import ConfigInvalid, OrchestratorError
+from orchestrator.fs.failure import told
 from orchestrator.paths import OrchestratorPaths, names
 from orchestrator.takeover.old_configs import READERS, Settings
 from orchestrator.takeover.old_keys import merged, open_keys
@@ -155,8 +156,9 @@ def _complaints(text: str, scratch: Path) -> tuple[str, ...]:
     if not text:
         return ()
     directory, nowhere = scratch / names.DIRECTORY, scratch / "nowhere"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    (directory / names.CONFIG).write_text(text, encoding="utf-8")
+    with told(directory):
+        directory.mkdir(mode=0o700, exist_ok=True)
+        (directory / names.CONFIG).write_text(text, encoding="utf-8")
     try:
         load(repository=scratch, state_root=scratch, environment={}, system_file=nowhere, user_file=nowhere)
     except ConfigInvalid as error:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config.load import LoadedConfig, load
+from orchestrator.errors import DiskFailed
 from orchestrator.takeover import configuration
 from orchestrator.takeover.configuration import Translation
 from orchestrator.takeover.original import Original
@@ -258,3 +259,14 @@ def old_config(taker: Taker) -> list[Original]:
     path = taker.place / ".orchestrator.yaml"
     path.write_text(textwrap.dedent('test_command: "pytest"\n'))
     return [Original("w", "config", ".orchestrator.yaml", path)]
+
+
+def test_a_disk_that_refuses_the_trial_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "agents.yaml").write_text(A)
+    (tmp_path / ".orchestrator").write_text("in the way")
+    found = [Original("a", "config", "config/agents.yaml", tmp_path / "agents.yaml")]
+
+    with pytest.raises(DiskFailed) as failed:
+        configuration.translate(found, tmp_path)
+
+    assert str(tmp_path / ".orchestrator") in failed.value.message
