@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.engine import integration
 from orchestrator.engine.context import EngineContext
-from orchestrator.engine.keeping import remove_tree
+from orchestrator.engine.keeping import remove_tree, seal_rest
 from orchestrator.engine.merging import OperationJournal, repository_lock, settle_operation
 from orchestrator.engine.work import open_work
 from orchestrator.errors import Locked, OrchestratorError, Refused
@@ -87,7 +87,9 @@ def cancel_run(context: EngineContext, run_id: RunId) -> Run:
         return context.state.get_run(run_id)
     try:
         if context.state.get_run(run_id).status not in ENDED_RUN:  # its owner may just have ended it
-            integration.cancel(open_work(context, run_id, lambda: False))
+            work = open_work(context, run_id, lambda: False)
+            integration.cancel(work)
+            seal_rest(context, work.config, run_id)
     finally:
         lock.release()
     return context.state.get_run(run_id)

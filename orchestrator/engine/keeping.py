@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.leaking import record_leaks
 from orchestrator.engine.work import TREE, Work
@@ -204,6 +205,16 @@ def keep_artifact(
         size_bytes=path.stat().st_size,
         hash=digest.hexdigest(),
     )
+
+
+def seal_rest(context: EngineContext, config: Config, run_id: RunId) -> None:
+    """Encrypts what is plain text still of a run's files, where that is asked for; nobody may be writing.
+
+    Raises:
+        Refused, CredentialMissing: they cannot be encrypted, and stay as they are.
+    """
+    if config.artifacts.encrypt:
+        context.sealer.seal_all(context.paths.run_artifacts_dir(run_id))
 
 
 def _take(

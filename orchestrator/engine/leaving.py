@@ -20,8 +20,8 @@ from orchestrator.repo import export as exporting
 from orchestrator.repo import removal
 from orchestrator.repo.removal import WayBack
 from orchestrator.repo.repository import Repository
+from orchestrator.secretstore.names import SUFFIX
 from orchestrator.secretstore.recipients import FILE as RECIPIENTS
-from orchestrator.secretstore.store import SUFFIX
 from orchestrator.state.ownership import is_left_by_init
 
 _USERS_FILES = (names.CONFIG, names.LOCAL_CONFIG)

@@ -11,7 +11,7 @@ from typing import assert_never
 from orchestrator.engine import attempt, integration, schedule
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.guard import Guard
-from orchestrator.engine.keeping import save_lost_work
+from orchestrator.engine.keeping import save_lost_work, seal_rest
 from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.stepping import run_step
 from orchestrator.engine.work import Work, load_state, open_work
@@ -56,7 +56,7 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
 
 def _work_locked(work: Work, *, wait: bool) -> Run:
     try:
-        _seal_rest(work)
+        seal_rest(work.context, work.config, work.run_id)
         work.context.persist(PersistReason.RESUMED)
         while not work.stop():
             state = load_state(work)
@@ -68,7 +68,7 @@ def _work_locked(work: Work, *, wait: bool) -> Run:
             _perform(work, action)
         if work.stop():
             attempt.record_interruption(work)
-        _seal_rest(work)
+        seal_rest(work.context, work.config, work.run_id)
         work.context.persist(PersistReason.STOPS if work.stop() else PersistReason.RESTS)
     except StateLost:
         save_lost_work(work)
@@ -78,22 +78,18 @@ def _work_locked(work: Work, *, wait: bool) -> Run:
     return work.run
 
 
-def _seal_rest(work: Work) -> None:
-    """Encrypts what a kill or a stop left in plain text; nobody writes to it when this is called."""
-    if work.config.artifacts.encrypt:
-        work.context.sealer.seal_all(work.context.paths.run_artifacts_dir(work.run_id))
-
-
 def _perform(work: Work, action: schedule.Action) -> None:
     match action:
         case schedule.Rest() | schedule.Wait():
             pass
         case schedule.Cancel():
+            seal_rest(work.context, work.config, work.run_id)
             integration.cancel(work)
         case schedule.Integrate():
             work.context.persist(PersistReason.INTEGRATES)
             integration.integrate(work)
         case schedule.Finish():
+            seal_rest(work.context, work.config, work.run_id)  # nobody comes back to a run that has ended
             integration.finish(work)
         case _:
             _perform_in_phase(work, action)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
-from orchestrator.engine.keeping import existing_tree, keep_artifact
+from orchestrator.engine.keeping import existing_tree, keep_artifact, seal_rest
 from orchestrator.engine.leaking import leaks_held_against
 from orchestrator.engine.work import Work, execution_marker
 from orchestrator.model.event import EventKind
@@ -22,6 +22,7 @@ from orchestrator.model.run import Execution, Run
 from orchestrator.paths import names
 from orchestrator.repo import removal
 from orchestrator.repo.trees import IsolatedTree
+from orchestrator.secretstore.names import SUFFIX
 from orchestrator.verify.checks import (
     CheckEvent,
     CheckFinished,
@@ -168,10 +169,11 @@ def _tell(context: EngineContext, config: Config, run_id: RunId, label: Label, e
             record(run_id, EventKind.CHECK_STARTED, facts)
         case CheckFinished(outcome):
             with context.state.transaction():
-                record(run_id, EventKind.CHECK_FINISHED, {**_outcome_facts(outcome), "tree": label})
+                encrypt = config.artifacts.encrypt
+                ended = {**_outcome_facts(outcome, encrypted=encrypt), "tree": label}
+                record(run_id, EventKind.CHECK_FINISHED, ended)
                 for path, kind in ((outcome.output_path, "output"), (outcome.report_path, "report")):
                     if path:
-                        encrypt = config.artifacts.encrypt
                         keep_artifact(context, run_id, Path(path), None, kind, encrypt=encrypt)
         case SetupStarted(argv):
             facts = {"name": "setup", "command": shlex.join(argv), "tree": label}
@@ -180,7 +182,8 @@ def _tell(context: EngineContext, config: Config, run_id: RunId, label: Label, e
             pass
 
 
-def _outcome_facts(outcome: CheckOutcome) -> dict[str, Json]:
+def _outcome_facts(outcome: CheckOutcome, *, encrypted: bool) -> dict[str, Json]:
+    output = os.path.basename(outcome.output_path)
     return {
         "name": outcome.check.name,
         "category": outcome.category.value,
@@ -192,7 +195,7 @@ def _outcome_facts(outcome: CheckOutcome) -> dict[str, Json]:
         "reused": outcome.reused,
         "detail": outcome.detail,
         "duration_s": round(outcome.duration_s, 3),
-        "output": os.path.basename(outcome.output_path),
+        "output": f"{output}{SUFFIX}" if output and encrypted else output,
     }
 
 
@@ -216,6 +219,7 @@ def verify_merged(
     """Returns what stands against a merged tree, held against the tip it would be merged into."""
     if not configured_checks(config.verify):
         return ()
+    seal_rest(context, config, run.id)  # what an earlier merge left that was killed
     strict = run.metadata.options.require_clean
     request = _request(
         context, config, run.id, tree, execution_marker(context, ExecutionId(f"merge-{run.id}"))
@@ -229,6 +233,7 @@ def verify_merged(
             base_request, on_event=lambda event: _tell(context, config, run.id, "base", event)
         )
     discard(context.trees, run.id)
+    seal_rest(context, config, run.id)
     assessment = compare(head, before, config.thresholds, require_clean=strict)
     return (*assessment.over, *assessment.broken)
 

@@ -5,6 +5,7 @@ Source: observed with pyrage 1.4.0, whose errors differ in their text alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -47,6 +48,15 @@ def is_installed() -> bool:
     except Refused:
         return False
     return True
+
+
+def require_installed() -> None:
+    """Makes sure that files can be encrypted and decrypted on this machine.
+
+    Raises:
+        Refused: `secrets-not-installed`.
+    """
+    _pyrage()
 
 
 def new_identity() -> tuple[str, str]:
@@ -95,7 +105,7 @@ def _ssh_identity(text: bytes, where: str) -> Identity:
             raise CredentialMissing(
                 f"The SSH key {where} is protected by a passphrase, which cannot be asked for here.",
                 code="identity-locked",
-                hint="Use a key without one, or your own: orchestrator secrets recipients add",
+                hint="Name a key without one, or unset ORCHESTRATOR_AGE_IDENTITY to use your own.",
             ) from None
         reason = "only ed25519 and RSA keys work" if "nsupported" in str(error) else str(error)
         raise _no_identity(where, reason) from None
@@ -148,6 +158,10 @@ def encrypt(value: bytes, recipients: Iterable[str]) -> bytes:
     return armoured
 
 
+def _name_in(path: str) -> str:
+    return os.path.basename(path).removesuffix(".age") or "NAME"
+
+
 def decrypt(data: bytes, identities: Sequence[Identity], path: str) -> bytes:
     """Returns what an age file holds, in armour or not; `path` is named in errors.
 
@@ -165,11 +179,11 @@ def decrypt(data: bytes, identities: Sequence[Identity], path: str) -> bytes:
             raise CredentialMissing(
                 f"{shown} is encrypted to other keys than yours.",
                 code="secret-not-for-you",
-                hint="Let someone who can read it add you: orchestrator secrets recipients add YOUR-KEY",
+                hint="Somebody who can read it adds you: orchestrator secrets recipients add KEY, then rekey",
             ) from None
         raise Failed(
             f"{shown} is truncated, changed or no age file ({error}).",
             code="secret-damaged",
-            hint="Set it again with: orchestrator secrets set NAME, or take it back from git.",
+            hint=f"Take the file back from git, or: orchestrator secrets set {_name_in(shown)}",
         ) from None
     return value

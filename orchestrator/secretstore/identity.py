@@ -46,7 +46,7 @@ def load_identities(environment: Mapping[str, str]) -> tuple[Identity, ...]:
             f"There is no private key on this machine: {own_identity_file()} does not exist "
             f"and {KEY_VARIABLE} is not set.",
             code="identity-missing",
-            hint=f"Set {KEY_VARIABLE}, or store the first secret with: orchestrator secrets set NAME",
+            hint=f"Put your key back, set {KEY_VARIABLE}, or make one: orchestrator secrets recipients add",
         )
     return tuple(found)
 
@@ -92,6 +92,18 @@ def own_recipient(environment: Mapping[str, str], disk: Disk) -> str:
     if found:
         return found[0].public
     return _make(own_identity_file(), disk)
+
+
+def require_usable(environment: Mapping[str, str]) -> None:
+    """Makes sure that `own_recipient` would find a key, or could make one; makes none.
+
+    Raises:
+        CredentialMissing, Refused: as `own_recipient`.
+    """
+    if environment.get(KEY_VARIABLE):
+        _public_of_variable(environment)
+    else:
+        _own()
 
 
 def _public_of_variable(environment: Mapping[str, str]) -> str:

@@ -7,6 +7,8 @@ import re
 from orchestrator.errors import Refused
 
 PATTERN = r"^[A-Z][A-Z0-9_]{0,63}$"
+SUFFIX = ".age"
+"""What the name of every encrypted file ends with."""
 _NAME = re.compile(PATTERN)
 _OURS = "ORCHESTRATOR_"
 TAKEN = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "TZ", "SYSTEMROOT"})

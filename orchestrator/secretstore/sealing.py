@@ -9,7 +9,8 @@ from pathlib import Path
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import told
 from orchestrator.secretstore import age
-from orchestrator.secretstore.store import SUFFIX, Store
+from orchestrator.secretstore.names import SUFFIX
+from orchestrator.secretstore.store import Store
 
 
 class Sealer:
@@ -24,13 +25,13 @@ class Sealer:
         self._disk = disk
 
     def require(self) -> None:
-        """Makes sure that files can be encrypted, before one has to be.
+        """Makes sure that files can be encrypted, before one has to be; changes nothing.
 
         Raises:
             Refused: `secrets-not-installed`; `recipient-invalid`; `secret-store-unsafe`.
-            CredentialMissing: your private key cannot be used, or would have to be made and cannot.
+            CredentialMissing: your private key cannot be used.
         """
-        self._store().readers(self._environment)
+        self._store().require_readers(self._environment)
 
     def seal(self, path: Path) -> Path:
         """Returns the encrypted file `NAME.age`, durable; the plain one is gone.

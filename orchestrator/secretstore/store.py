@@ -19,10 +19,9 @@ from orchestrator.fs.disk import Disk
 from orchestrator.fs.failure import printable, told
 from orchestrator.secretstore import age, identity, private, recipients
 from orchestrator.secretstore.age import Identity
-from orchestrator.secretstore.names import checked_name
+from orchestrator.secretstore.names import SUFFIX, checked_name
 from orchestrator.secretstore.recipients import Recipients
 
-SUFFIX = ".age"
 MAX_BYTES = 4 << 20
 UNSAFE = "secret-store-unsafe"
 _PATIENCE_S = 10.0
@@ -144,6 +143,20 @@ class Store:
             return named.keys
         with self._changing():
             return self._recipients_or_own(environment).keys
+
+    def require_readers(self, environment: Mapping[str, str]) -> None:
+        """Makes sure that `readers` would name somebody; changes nothing.
+
+        Raises:
+            Refused: as `readers`; `identity-unsafe`.
+            CredentialMissing: nobody is named, and your private key cannot be used.
+        """
+        age.require_installed()
+        named = self.recipients()
+        if named.entries:
+            named.keys  # noqa: B018 - refuses what cannot be encrypted to
+        else:
+            identity.require_usable(environment)
 
     def set(self, name: str, value: bytes, environment: Mapping[str, str]) -> Written:
         """Encrypts and stores a value, durable when it returns; the first one makes you its recipient.
@@ -289,7 +302,7 @@ def _check_value(name: str, value: bytes) -> None:
         )
     if len(value) > MAX_BYTES:
         raise Refused(
-            f"The value of {name} has {len(value):,} bytes; at most {MAX_BYTES:,} are stored.",
+            f"The value of {name} is too long: at most {MAX_BYTES:,} bytes are stored.",
             code="secret-too-large",
             hint="Store a key that opens it instead.",
         )

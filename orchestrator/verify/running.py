@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from orchestrator.process.command import Command, Ended, Limits
 from orchestrator.process.supervised import ignore, supervise
 from orchestrator.redaction.finding import redacted
 from orchestrator.redaction.redactor import Redactor
+from orchestrator.secretstore.names import SUFFIX
 from orchestrator.verify.judge import MAX_OUTPUT_BYTES, MAX_REPORT_BYTES, judge
 from orchestrator.verify.outcome import Check, CheckOutcome
 from orchestrator.verify.output import Printed, read_regular
@@ -74,11 +76,11 @@ class Runner:
         )
 
     def fresh_path(self, name: str, ending: str) -> Path:
-        """Returns a path at which nothing stands: no earlier attempt can answer for this one."""
+        """Returns a path at which nothing stands, encrypted or not, so that no earlier attempt answers."""
         number = 1
         while True:
             path = self.artifacts / f"{self.label}-{name}-{number}{ending}"
-            if not path.exists() and not path.is_symlink():
+            if not any(os.path.lexists(place) for place in (path, f"{path}{SUFFIX}")):
                 return path
             number += 1
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from orchestrator.engine.decisions import cancel_run
+from orchestrator.engine.start import preview
 from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
 from orchestrator.fs.effects import observe
@@ -106,3 +109,73 @@ def test_without_a_usable_recipient_nothing_is_begun(scene: Scene) -> None:
     assert refused.value.code == "recipient-invalid"
     with scene.open() as workspace:
         assert workspace.state.list_runs() == []
+
+
+def test_every_attempt_keeps_an_output_of_its_own(scene: Scene) -> None:
+    scene.configure(
+        """
+        artifacts: {encrypt: true}
+        verify: {custom: [{run: ["sh", "-c", "cat made; test ! -e made"]}]}
+        """
+    )
+    program = scene.program("agent", "import os, pathlib; pathlib.Path('made').write_text(str(os.getpid()))")
+
+    run = scene.run(run_id="r1", command=program)
+
+    with scene.open() as workspace:
+        kept = [one for one in workspace.state.get_artifacts(run.id) if one.type == "output"]
+        told = [event.data["output"] for event in workspace.state.events(run.id) if "output" in event.data]
+    assert len({one.path for one in kept if "head" in one.path}) == 3
+    assert len({one.path for one in kept}) == len(kept)
+    place = scene.root / ".orchestrator/artifacts"
+    assert {hashlib.sha256((place / one.path).read_bytes()).hexdigest() for one in kept} == {
+        one.hash for one in kept
+    }
+    assert [f"r1/{name}" for name in told] == [one.path for one in kept]
+
+
+def test_prompts_and_outputs_of_setup_are_encrypted_before_the_run_ends(scene: Scene) -> None:
+    configure(scene)
+    paths = OrchestratorPaths(scene.root)
+    with paths.config_file.open("a") as file:
+        file.write('worktrees: {setup: [["echo", "made ready"]]}\n')
+    program = scene.program("agent", "import sys; open('made', 'w').write(open(sys.argv[1]).read())")
+    run_id = scene.start(run_id="r1", command=f"{program} {{prompt_file}}")
+    plain_at_end: list[Path] = []
+
+    def look(effect: str) -> None:
+        if "r1/main" in effect and effect.startswith("remove"):
+            plain_at_end.extend(path for path in artifacts(scene) if path.suffix != ".age")
+
+    with observe(look):
+        run = scene.work(run_id)
+
+    assert run.status is RunStatus.COMPLETED
+    assert {path.suffix for path in artifacts(scene)} == {".age"}
+    assert [path.name for path in artifacts(scene) if ".prompt" in path.name] != []
+    assert any(opened(path) == "made ready\n" for path in artifacts(scene))
+    assert plain_at_end == []
+
+
+def test_cancelling_a_run_whose_process_died_leaves_nothing_in_plain_text(scene: Scene) -> None:
+    configure(scene)
+    run_id = scene.start(run_id="r1", command="true")
+    with scene.open() as workspace:
+        left = workspace.paths.run_artifacts_dir(run_id) / "left.log"
+        workspace.disk.make_dir(left.parent)
+        left.write_text(SAID)
+
+        after = cancel_run(workspace.context, run_id)
+
+    assert after.status is RunStatus.CANCELLED
+    assert [(path.name, opened(path)) for path in artifacts(scene)] == [("left.log.age", SAID)]
+
+
+def test_a_preview_makes_no_key_and_no_store(scene: Scene, home: Path) -> None:
+    configure(scene)
+
+    with scene.open() as workspace:
+        preview(workspace.context, scene.request(workspace, task="x", command="true"))
+
+    assert list(home.rglob("age-identity.txt")) == []
+    assert not (scene.root / ".orchestrator/secrets").exists()

@@ -16,8 +16,9 @@ from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
 from orchestrator.paths import names
 from orchestrator.secretstore import age, private, recipients
 from orchestrator.secretstore.identity import FILE_VARIABLE, own_identity_file
+from orchestrator.secretstore.names import SUFFIX
 from orchestrator.secretstore.places import global_store, repository_store
-from orchestrator.secretstore.store import SUFFIX, Store, StoredSecret
+from orchestrator.secretstore.store import Store, StoredSecret
 from orchestrator.state.layout import lets_secrets_through, require_ours
 from orchestrator.state.ownership import PRIVATE_IGNORE_TEXT
 
