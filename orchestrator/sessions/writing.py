@@ -128,7 +128,11 @@ def _same(tips: Tips, last: Manifest) -> bool:
 def _searched_bytes(
     context: EngineContext, run_id: RunId, wish: Wish, tips: Tips, newest: Save | None
 ) -> int:
-    """Returns the bytes of the objects that would leave with this save, after they were searched."""
+    """Returns the bytes of the objects that would leave with this save, after they were searched.
+
+    Raises:
+        Failed: a secret is in them, or a checkpoint was marked as local for one.
+    """
     if not wish.searched:
         return 0
     known = (newest.commit,) if newest is not None else ()
@@ -137,6 +141,9 @@ def _searched_bytes(
     )
     if found.places:
         raise _secret(run_id, found.places)
+    kept = context.checkpoints.list_checkpoints(run_id)
+    if kept and kept[0].local_only:  # such as a value in a name, or one that only an earlier process knew
+        raise _secret(run_id, ("a checkpoint that is marked as local",))
     return found.size_bytes
 
 

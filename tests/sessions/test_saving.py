@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -104,6 +105,25 @@ def test_a_key_in_the_work_stops_the_push_and_its_place_is_named(machines: Machi
     assert KEY not in done.stderr
     objects = git(machines.remote, "cat-file", "--batch-all-objects", "--batch")
     assert KEY not in objects
+
+
+def test_a_run_whose_checkpoint_is_marked_as_local_is_not_pushed_also_for_a_value_in_a_name(
+    machines: Machines, git: GitCall
+) -> None:
+    a = machines.clone("a")
+    a.call("init", "--trust", "--push-state")
+    agent = machines.control / "agent.py"
+    agent.write_text("import os\nopen(os.environ['SERVICE_KEY'], 'w').write('x')\nopen('done-0.txt', 'w')\n")
+    (a.place / ".orchestrator" / "workflow.local.yaml").write_text(
+        f"agents: {{worker: {{kind: command, command: [{sys.executable}, {agent}], "
+        "env: {SERVICE_KEY: a-key-that-has-no-shape}}}\n"
+    )
+
+    done = a.call("run", "task", "--run-id", "r1", "--agent", "worker", "--trust", status=1)
+
+    assert "marked as local" in done.stderr
+    listed = git(machines.remote, "log", "--all", "--name-only", "--format=%B")
+    assert "a-key-that-has-no-shape" not in listed
 
 
 def test_the_size_of_a_save_does_not_grow_with_old_runs(machines: Machines, git: GitCall) -> None:
