@@ -269,6 +269,7 @@ def test_a_failed_run_whose_tree_was_pruned_goes_on(project: Path, home: Path) -
 
     if laptop("status", "f1", cwd=project).status == 2:
         assert laptop("restore", "f1", cwd=project).status == 0
-    assert laptop("resume", "f1", cwd=project).status == 3
+        assert "error[not-trusted]" in laptop("resume", "f1", cwd=project).err
+    assert laptop("resume", "f1", "--trust", cwd=project).status == 3
 
     assert (project / ".orchestrator/worktrees/f1/main/kept.txt").read_text() == "by hand"

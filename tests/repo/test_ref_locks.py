@@ -92,3 +92,17 @@ def test_nothing_of_ours_is_left_in_the_git_directory_once_every_ref_is_gone(
         if "orchestrator" in str(path.relative_to(seen.common_dir))
     ]
     assert left == []
+
+
+def test_without_a_lock_there_is_nothing_to_clear(seen: Repository) -> None:
+    assert ref_locks._clear_packed_lock(seen) is False
+
+
+def test_while_a_ref_of_ours_is_left_nothing_is_tidied(seen: Repository) -> None:
+    note = seen.common_dir / ref_locks.NOTE
+    note.write_bytes(b"")
+
+    ref_locks.tidy(seen)
+
+    assert note.exists()
+    assert seen.read_ref(REF) is not None
