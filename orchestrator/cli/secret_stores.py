@@ -63,5 +63,6 @@ def unknown_secret(name: str) -> Refused:
     return Refused(
         f"No secret {name} is stored.",
         code="secret-unknown",
-        hint="List them with `orchestrator secrets list`; where one comes from: orchestrator secrets which",
+        hint="List them with `orchestrator secrets list`; where one comes from: "
+        f"orchestrator secrets which {name}",
     )

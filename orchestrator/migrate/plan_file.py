@@ -53,5 +53,5 @@ def insist_unchanged(shown: Plan, now: Plan) -> None:
     raise Refused(
         f"What the plan was made for has changed since{what}.",
         code="tree-changed",
-        hint="Look at it again with: orchestrator migrate --dry-run",
+        hint="Look at it again, and write a new one: orchestrator migrate --dry-run --plan-out FILE",
     )

@@ -139,6 +139,15 @@ def test_the_next_call_clears_what_a_killed_one_was_writing(
     assert not (inside / "tmp" / "takeover").exists()
 
 
+def test_what_a_migration_put_in_place_is_no_orphan_to_doctor(old: Path, call: Call) -> None:
+    (old / ".claude" / "prompts").mkdir(parents=True, exist_ok=True)
+    (old / ".claude" / "prompts" / "a.md").write_text("x")
+    assert call("migrate", cwd=old).status == 0
+    assert (old / ".orchestrator" / "artifacts" / "legacy-w").is_dir()
+
+    assert call("doctor", "--only", "layout-orphans", "--json", cwd=old).json["worst"] == "ok"
+
+
 def test_rollback_shows_a_plan_asks_and_restores_every_bit(old: Path, call: Call) -> None:
     before = in_place(old)
     assert call("migrate", cwd=old).status == 0

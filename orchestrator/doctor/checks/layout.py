@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, counted, fail, ok, skip, warn
 from orchestrator.fs.temp import PREFIX as TEMP_PREFIX
+from orchestrator.migrate.record import Record, records
 from orchestrator.model.run import RunStatus
 from orchestrator.paths import names
 from orchestrator.repo.git import Git
@@ -162,12 +164,20 @@ def _trees(context: Context) -> Diagnosis:
     )
 
 
+def _tops_of(record: Record) -> Iterator[Path]:
+    """Yields what a migration put directly into a directory of ours, such as `artifacts/legacy-w`."""
+    for step in record.plan.steps:
+        yield record.root.joinpath(*Path(step.target).parts[:3])
+
+
 def _orphans(context: Context) -> Diagnosis:
     paths, runs = context.require_ours(), {*context.runs(), *context.elsewhere()}
+    migrated = {path for record in records(paths.base_dir) for path in _tops_of(record)}
     found = []
     for place in (paths.artifacts_dir, context.trees().root, paths.checkpoints_dir):
         for name in sorted(os.listdir(place)) if place.is_dir() else ():
-            if not name.startswith(".") and name.removesuffix(".json") not in runs:
+            known = name.removesuffix(".json") in runs or place / name in migrated
+            if not name.startswith(".") and not known:
                 found.append(str(place / name))
     if not found:
         return ok("Everything in it belongs to a run.")
