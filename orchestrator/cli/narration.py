@@ -131,6 +131,10 @@ _WORDS: dict[EventKind, Told] = {
     EventKind.STEP_FINISHED: lambda d: f"step {text_of(d, 'step')} {text_of(d, 'ending')}",
     EventKind.AGENT_SAID: lambda d: f"agent: {text_of(d, 'text')}",
     EventKind.AGENT_TOOL: lambda d: f"agent uses {text_of(d, 'tool')}",
+    EventKind.AGENT_SESSION: lambda d: f"agent session {text_of(d, 'agent_session')}",
+    EventKind.AGENT_PERMISSION: lambda d: (
+        f"agent asks for {text_of(d, 'tool')}: {'granted' if d.get('granted') else 'denied'}"
+    ),
     EventKind.CHECK_STARTED: lambda d: f"check {_check_name(d)} started",
     EventKind.CHECK_FINISHED: _checked,
     EventKind.CHECKPOINT_CREATED: lambda d: f"checkpoint {text_of(d, 'commit')[:12]} {text_of(d, 'label')}",

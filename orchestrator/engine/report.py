@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.engine.stepping import add_usage
+from orchestrator.engine.recording import add_usage
 from orchestrator.model.event import EventKind
 from orchestrator.model.finding import RecordedFinding, Severity
 from orchestrator.model.ids import PhaseId, RunId

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from orchestrator.engine.budget import remaining_s
 from orchestrator.engine.keeping import (
@@ -18,33 +16,25 @@ from orchestrator.engine.keeping import (
 )
 from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.prompts import step_prompt
+from orchestrator.engine.recording import add_usage, record, record_usage
 from orchestrator.engine.schedule import RunStep
 from orchestrator.engine.secrets import secrets_of
 from orchestrator.engine.verification import make_tree_ready
 from orchestrator.engine.work import Work
 from orchestrator.engine.workflow import PlannedStep
-from orchestrator.model.agent import (
-    AgentEvent,
-    AgentRequest,
-    Ending,
-    Finished,
-    Said,
-    Spent,
-    Started,
-    UsedTool,
-)
+from orchestrator.model.agent import AgentRequest, Ending, Finished
 from orchestrator.model.event import EventKind
 from orchestrator.model.finding import Finding
 from orchestrator.model.json import Json
-from orchestrator.model.run import Execution, ExecutionProgress, Usage
+from orchestrator.model.run import ExecutionProgress, Usage
 from orchestrator.ports import Agent
 from orchestrator.repo.trees import IsolatedTree
-
-Number = TypeVar("Number", int, float)
 
 _FAILURE = {
     Ending.DEADLINE: "The agent ran out of time",
     Ending.IDLE: "The agent was silent for too long",
+    Ending.STUCK: "The agent made no progress",
+    Ending.LIMIT: "The agent reached its limit",
     Ending.FAILED: "The agent failed",
     Ending.DENIED: "The agent was denied what it needed",
 }
@@ -78,7 +68,7 @@ def run_step(work: Work, action: RunStep) -> None:
     else:
         finished = Finished(Ending.FAILED, None, problem, Usage())
     if finished.ending is Ending.CANCELLED:
-        _record_usage(work, finished.usage)
+        record_usage(work, finished.usage)
         return
     failure = _failure(finished)
     if failure is not None and step.optional:
@@ -128,9 +118,9 @@ def _let_agent_work(
         if not has_begun:
             with work.context.state.transaction():
                 _start(work, action, step, agent)
-                _record(work, action.execution, event)
+                record(work, action.execution, event)
         else:
-            _record(work, action.execution, event)
+            record(work, action.execution, event)
         has_begun = True
         if isinstance(event, Finished):
             finished = event
@@ -165,36 +155,6 @@ def _open_findings(work: Work) -> tuple[Finding, ...]:
     return tuple(unique.values())
 
 
-def _record(work: Work, execution: Execution, event: AgentEvent) -> None:
-    state = work.context.state
-    match event:
-        case Started(process):
-            state.set_execution_progress(execution.id, replace(execution.progress, process=process))
-        case Said(text):
-            state.record_event(work.run_id, EventKind.AGENT_SAID, {"text": text})
-        case UsedTool(tool, detail):
-            state.record_event(work.run_id, EventKind.AGENT_TOOL, {"tool": tool, "detail": detail})
-        case Spent(usage):
-            _record_usage(work, usage)
-        case Finished():
-            pass  # recorded with the end of the step
-
-
-def _record_usage(work: Work, usage: Usage) -> None:
-    work.context.state.record_event(
-        work.run_id,
-        EventKind.AGENT_USAGE,
-        {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cost_usd": usage.cost_usd,
-            "cpu_s": usage.cpu_s,
-            "wall_s": usage.wall_s,
-            "peak_memory_bytes": usage.peak_memory_bytes,
-        },
-    )
-
-
 def _failure(finished: Finished) -> str | None:
     sentence = _FAILURE.get(finished.ending)
     if sentence is None:
@@ -226,7 +186,7 @@ def _record_end(
         "failure": failure,
     }
     with work.context.state.transaction():
-        _record_usage(work, finished.usage)
+        record_usage(work, finished.usage)
         record_checkpoint(work, checkpoint, label)
         keep_artifact(
             work.context,
@@ -239,21 +199,3 @@ def _record_end(
         work.context.state.set_execution_progress(
             execution.id, progress, event=EventKind.STEP_FINISHED, data=data
         )
-
-
-def add_usage(one: Usage, other: Usage) -> Usage:
-    """Returns both together; what neither metered stays unmetered."""
-    return Usage(
-        input_tokens=_sum(one.input_tokens, other.input_tokens),
-        output_tokens=_sum(one.output_tokens, other.output_tokens),
-        cost_usd=_sum(one.cost_usd, other.cost_usd),
-        cpu_s=one.cpu_s + other.cpu_s,
-        wall_s=one.wall_s + other.wall_s,
-        peak_memory_bytes=max(one.peak_memory_bytes, other.peak_memory_bytes),
-    )
-
-
-def _sum(one: Number | None, other: Number | None) -> Number | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other

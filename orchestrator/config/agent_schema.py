@@ -1,0 +1,109 @@
+"""Declares what `workflow.yaml` says of agents, models and their tools."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from orchestrator.config.section import (
+    Amount,
+    Approve,
+    Argv,
+    Kind,
+    Name,
+    Pattern,
+    Sandbox,
+    Seconds,
+    SecretName,
+    Section,
+    Text,
+    VariableName,
+    Word,
+    later,
+)
+
+
+class Model(Section):
+    """A language model for agents of kind llm."""
+
+    provider: str = Field(description="Who serves it: ollama, openai, anthropic, google or an entry point.")
+    name: str = Field(description="The provider's name of the model.")
+    base_url: str | None = Field(None, description="Another address of the provider's interface.")
+    temperature: float | None = Field(None, ge=0, le=2, description="How freely it chooses its words.")
+    max_tokens: Amount | None = Field(None, description="Tokens of an answer at most.")
+    context_window: Amount | None = Field(None, description="Tokens that it can take in.")
+    capabilities: tuple[str, ...] = Field((), description="What it can do: chat, tools.")
+
+
+class Agent(Section):
+    """A coding agent: a preset, or any command."""
+
+    kind: Kind = Field(
+        description="What it is: `command`, or a preset; needless for an agent named like its preset."
+    )
+    command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Kind command: the words of its command line, started without a shell. "
+        "`{prompt}`, `{prompt_file}` and `{worktree}` are replaced.",
+    )
+    stdin: Literal["prompt", "none"] = Field(
+        "none", description="Kind command: what its standard input receives."
+    )
+    model: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="Presets: the model that the agent is told to use."
+    )
+    args: tuple[Word, ...] = Field((), description="Further words for its command line.")
+    env: dict[VariableName, Text] = Field(
+        default_factory=dict,
+        description="Variables added to its otherwise minimal environment. Those whose name or value looks "
+        "secret are kept with no run and taken out of everything written.",
+    )
+    timeout_s: Seconds | None = Field(
+        None, description="Seconds after which a turn is ended; null: as in `execution`."
+    )
+    idle_timeout_s: Seconds | None = Field(
+        None, description="Seconds without any output after which a turn is ended; null: as in `execution`."
+    )
+    secrets: tuple[SecretName, ...] = Field(
+        (), description="Names of the secrets that it receives as variables; it gets no others."
+    )
+    state: Literal["contained", "shared"] = later("contained", "Where the agent keeps its own state.")
+    sandbox: Sandbox = later("off", "Whether its processes are confined.")
+    allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that it may change; none: all.")
+    max_parallel: Amount | None = later(None, "Turns of this agent at the same time at most.")
+    approve: Approve | None = later(None, "What a person must approve; null: as in `approve`.")
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Agent:
+        if self.kind == "command":
+            if self.command is None:
+                raise ValueError("an agent of kind command needs `command`, a list of words")
+            if not self.command[0]:
+                raise ValueError("the first word of `command` names the program and cannot be empty")
+            if self.model is not None:
+                raise ValueError("`model` means nothing to an agent of kind command: name it in `command`")
+        elif self.command is not None or self.stdin != "none":
+            raise ValueError(f"`command` and `stdin` belong to kind command; `{self.kind}` brings its own")
+        reserved = [name for name in self.env if name.upper().startswith("ORCHESTRATOR_")]
+        if reserved:
+            raise ValueError(f"the variable {reserved[0]} is set by orchestrator itself")
+        return self
+
+
+class Roles(Section):
+    """Agents for steps that name none."""
+
+    planner: Name | None = later(None, "The agent that makes plans.")
+    reviewer: Name | None = later(None, "The agent that reviews.")
+
+
+class Tool(Section):
+    """A tool for agents of kind llm."""
+
+    description: str = Field(description="What the model is told about it.")
+    parameters: dict[str, JsonValue] = Field(
+        default_factory=dict, description="JSON schema of what it takes."
+    )
+    run: Argv = Field(description="The command that does it.")
+    permission: Literal["allow", "ask", "deny"] = Field("ask", description="Whether it may be used.")
