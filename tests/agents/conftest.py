@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -26,7 +27,7 @@ def request_(tmp_path: Path) -> AgentRequest:
     return AgentRequest(
         prompt="repair it",
         transcript=str(tmp_path / "artifacts" / "step-1.log"),
-        marker="mark-agents-tests",
+        marker=f"mark-agents-{uuid4().hex}",  # the processes of a test running beside are not this one's
         timeout_s=60.0,
         idle_timeout_s=60.0,
     )
