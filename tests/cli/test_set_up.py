@@ -284,7 +284,7 @@ def test_every_value_has_an_origin(checked: Path, call: Call) -> None:
 
 def test_a_key_is_explained(checked: Path, call: Call) -> None:
     words = call("config", "explain", "execution.timeout_s", cwd=checked)
-    fields = call("config", "explain", "budget.max_tokens", "--json", cwd=checked)
+    fields = call("config", "explain", "budget.allowed_hours", "--json", cwd=checked)
     unknown = call("config", "explain", "exectuion", cwd=checked)
 
     assert words.out.startswith("execution.timeout_s: ")

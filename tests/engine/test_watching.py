@@ -50,7 +50,7 @@ def test_what_comes_again_and_again_is_no_progress(tmp_path: Path, event: AgentE
 def test_a_new_word_or_use_of_a_tool_is_progress(tmp_path: Path) -> None:
     clock = Clock()
     seen = watch(tmp_path / "gone", clock)
-    new = [
+    new: list[AgentEvent] = [
         Said("found it"),
         UsedTool("read", {"path": "b"}),
         UsedTool("read", {"path": "b"}, ToolState.FAILED),
