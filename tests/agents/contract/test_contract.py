@@ -163,17 +163,14 @@ def test_a_secret_that_is_said_is_in_no_transcript(name: str, play: Play, stage:
 
 @pytest.mark.parametrize(("name", "play"), cases(Play.HANG))
 @pytest.mark.parametrize(
-    ("changes", "ending"),
-    [
-        ({"timeout_s": 1.0, "idle_timeout_s": 60.0}, Ending.DEADLINE),
-        ({"timeout_s": 60.0, "idle_timeout_s": 1.0}, Ending.IDLE),
-    ],
+    ("timeout_s", "idle_timeout_s", "ending"),
+    [(1.0, 60.0, Ending.DEADLINE), (60.0, 1.0, Ending.IDLE)],
     ids=["deadline", "idle"],
 )
 def test_a_limit_of_time_ends_everything_and_goes_before_the_failure_it_causes(
-    name: str, play: Play, changes: dict[str, float], ending: Ending, stage: Stage
+    name: str, play: Play, timeout_s: float, idle_timeout_s: float, ending: Ending, stage: Stage
 ) -> None:
-    events = stage.take(name, play, **changes)
+    events = stage.take(name, play, timeout_s=timeout_s, idle_timeout_s=idle_timeout_s)
 
     end = finished(events)
     assert (end.ending, end.exit_status) == (ending, None)
