@@ -55,11 +55,14 @@ class IsolatedTrees:
         self.repository = repository
         self.root = Path(os.path.abspath(root))
 
-    def create(self, run_id: RunId, name: str, base: ObjectId) -> IsolatedTree:
+    def create(
+        self, run_id: RunId, name: str, base: ObjectId, *, files: ObjectId | None = None
+    ) -> IsolatedTree:
         """Returns the tree, made from the commit (or tree object) `base` unless it is there and ready.
 
-        It is built aside and takes its place by one rename, its receipt written before: a kill leaves no tree
-        or a whole one, and the next call finishes.
+        With `files` (a tree object) it holds those, as changes to `base` that nobody committed. It is built
+        aside and takes its place by one rename, its receipt written before: a kill leaves no tree or a whole
+        one, and the next call finishes.
 
         Raises:
             Refused: `tree-name-invalid`, or `tree-unknown`: something that is not ours stands in its place.
@@ -76,7 +79,7 @@ class IsolatedTrees:
         commit = self._commit(tree, base)
         self._pin(run_id, commit)
         made = IsolatedTree(tree.path, run_id, name, commit)
-        borrowing.build(self.repository, tree.sidecar / _NEW, commit)
+        borrowing.build(self.repository, tree.sidecar / _NEW, commit, files=files)
         disk.write(tree.sidecar / _READY, self._receipt(made))
         disk.rename(tree.sidecar / _NEW, tree.path)
         return made
