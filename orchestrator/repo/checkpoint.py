@@ -309,19 +309,25 @@ class Checkpoints:
             room.remove()
         return commit
 
-    def restore_manifest(self, run_id: RunId) -> bool:
-        """Writes the readable list of a run's checkpoints where it is missing; returns whether it was."""
-        found = self.list_checkpoints(run_id)
-        if not found or os.path.lexists(self.paths.checkpoint_manifest(run_id)):
+    def restore_manifest(self, run_id: RunId, known: Sequence[Checkpoint] | None = None) -> bool:
+        """Writes the readable list of a run's checkpoints where it is missing; returns whether it did.
+
+        With `known`, which the caller has listed newest first, it takes the place of another.
+        """
+        found = self.list_checkpoints(run_id) if known is None else known
+        if not found or (known is None and os.path.lexists(self.paths.checkpoint_manifest(run_id))):
             return False
-        self._write_manifest(run_id, found[0])
+        self._write_manifest(run_id, found[0], found)
         return True
 
-    def _write_manifest(self, run_id: RunId, newest: Checkpoint) -> None:
+    def _write_manifest(
+        self, run_id: RunId, newest: Checkpoint, known: Sequence[Checkpoint] | None = None
+    ) -> None:
         place = self.paths.checkpoint_manifest(run_id)
         entries: Sequence[object] = _entries(history.read_small(place))
-        if len(entries) != newest.number - 1:
-            entries = [_entry(each) for each in reversed(self.list_checkpoints(run_id))][: newest.number - 1]
+        if known is not None or len(entries) != newest.number - 1:
+            listed = self.list_checkpoints(run_id) if known is None else known
+            entries = [_entry(each) for each in reversed(listed)][: newest.number - 1]
         content = {"schema_version": 1, "run_id": run_id, "checkpoints": [*entries, _entry(newest)]}
         text = json.dumps(content, indent=1)
         disk = Disk()

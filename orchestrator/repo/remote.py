@@ -157,6 +157,7 @@ class Remote:
         for into in refs.values():
             if not into.startswith(OURS):
                 raise ValueError(f"{into} is not ours to move")
+        listed = "".join(f"+{name}:{into}\n" for name, into in refs.items())
         self._reach(
             "fetch",
             "-q",
@@ -165,19 +166,22 @@ class Remote:
             "--no-auto-maintenance",
             "--no-recurse-submodules",
             "--no-prune",
+            "--stdin",
             "--",
             self.url,
-            *(f"+{name}:{into}" for name, into in refs.items()),
             timeout_s=timeout_s,
             mutates=True,
+            input=listed.encode("utf-8", "surrogateescape"),
         )
-        for into in refs.values():
-            self.repository.sync_ref(into)
+        self.repository.sync_refs(refs.values())
 
-    def _reach(self, *words: str, timeout_s: float | None = None, mutates: bool = False) -> bytes:
+    def _reach(
+        self, *words: str, timeout_s: float | None = None, mutates: bool = False, input: bytes = b""
+    ) -> bytes:
         try:
             done = self.repository.git.run(
                 *words,
+                input=input,
                 network=True,
                 mutates=mutates,
                 settings=_SETTINGS,
