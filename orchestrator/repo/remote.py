@@ -150,6 +150,8 @@ class Remote:
     def fetch_all(self, refs: Mapping[str, str], *, timeout_s: float | None = None) -> None:
         """Copies what several refs there reach, each to the ref of ours that it is mapped to.
 
+        The directory entries of what came are durable once a ref is moved by `Repository.update_ref`.
+
         Raises:
             Failed: `remote-unreachable`.
             ValueError: one is not one of our refs.
@@ -173,7 +175,6 @@ class Remote:
             mutates=True,
             input=listed.encode("utf-8", "surrogateescape"),
         )
-        self.repository.sync_refs(refs.values())
 
     def _reach(
         self, *words: str, timeout_s: float | None = None, mutates: bool = False, input: bytes = b""

@@ -76,8 +76,7 @@ class IsolatedTrees:
         disk.remove_tree(tree.sidecar / _NEW)
         scratch.sweep(tree.sidecar, everything=True)
         disk.sweep_temp(tree.sidecar)
-        commit = self._commit(tree, base)
-        self._pin(run_id, commit)
+        commit = self._pinned(run_id, base)
         made = IsolatedTree(tree.path, run_id, name, commit)
         borrowing.build(self.repository, tree.sidecar / _NEW, commit, files=files)
         disk.write(tree.sidecar / _READY, self._receipt(made))
@@ -172,16 +171,19 @@ class IsolatedTrees:
             )
         return IsolatedTree(self.root / run_id / name, run_id, name, base)
 
-    def _commit(self, tree: IsolatedTree, base: ObjectId) -> ObjectId:
-        if self.repository.git.text("cat-file", "-t", base) == "commit":
-            return base
-        return borrowing.commit_of_tree(self.repository, base)
+    def _pinned(self, run_id: RunId, base: ObjectId) -> ObjectId:
+        """Returns the commit that `base` is, or one that holds the tree.
 
-    def _pin(self, run_id: RunId, commit: ObjectId) -> None:
-        """Keeps the first base of a run from the user's gc; later ones are results with refs of their own."""
+        The first base of a run is kept from the user's gc; later ones are results with refs of their own.
+        """
         name = f"{names.BASE_REFS}{run_id}"
-        if self.repository.read_ref(name) is None:
+        asked = f"{base}\n{name}\n".encode()
+        done = self.repository.git.run("cat-file", "--batch-check=%(objecttype)", input=asked)
+        kind, pinned = (line.rsplit(b" ", 1)[-1] for line in done.stdout.splitlines())
+        commit = base if kind == b"commit" else borrowing.commit_of_tree(self.repository, base)
+        if pinned == b"missing" and self.repository.read_ref(name) is None:
             self.repository.update_ref(name, commit, None)
+        return commit
 
     def _receipt(self, tree: IsolatedTree) -> bytes:
         facts = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from orchestrator.sessions.segments import chain_ref
 from orchestrator.state.manager import StateManager
 from orchestrator.verify.bring import files_to_bring
 
+_AT_ONCE = 500
+"""Runs whose refs one git is asked for: what a command line takes is limited."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -43,11 +46,24 @@ def lock_of_run(target: Target, saved: Saved) -> FileLock:
     return FileLock(target.paths.run_lock(saved.run_id), what=f"run {saved.run_id}", command=words)
 
 
-def refs_here(repository: Repository, saved: Saved) -> Mapping[str, ObjectId]:
-    """Returns the refs that this repository has of the run, by full name."""
+def ref_names(saved: Saved) -> tuple[str, ...]:
+    """Returns the full names of the refs that a run has: base, result, checkpoints, saves."""
     ours = (names.BASE_REFS, names.RESULT_REFS, names.RUN_REFS)
-    chain = chain_ref(saved.manifest.session, saved.run_id)
-    return repository.refs(*(prefix + saved.run_id for prefix in ours), chain)
+    return (*(prefix + saved.run_id for prefix in ours), chain_ref(saved.manifest.session, saved.run_id))
+
+
+def refs_of(repository: Repository, saved: Saved) -> Mapping[str, ObjectId]:
+    """Returns the refs that this repository has of a run, by full name."""
+    return repository.refs(*ref_names(saved))
+
+
+def refs_here(repository: Repository, found: Sequence[Saved]) -> Mapping[str, ObjectId]:
+    """Returns the refs that this repository has of runs, and what was fetched to be looked at."""
+    refs: dict[str, ObjectId] = {}
+    for start in range(0, len(found), _AT_ONCE):
+        asked = [name for saved in found[start : start + _AT_ONCE] for name in ref_names(saved)]
+        refs.update(repository.refs(names.INCOMING_REFS, *asked))
+    return refs
 
 
 def has_trees(target: Target, run_id: RunId) -> bool:
@@ -62,7 +78,7 @@ def give_way(target: Target, state: StateManager, saved: Saved, known: Run | Non
     None). A kill leaves it removed or not; the next call goes on. The caller holds the run's lock.
     """
     _put_tree_away(target, state, saved, known)
-    tips = dict.fromkeys(refs_here(target.repository, saved).values())
+    tips = dict.fromkeys(refs_of(target.repository, saved).values())
     return [_keep(target.repository, saved, tip) for tip in tips if _is_beyond(target, saved, tip)]
 
 

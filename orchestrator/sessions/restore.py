@@ -34,7 +34,9 @@ from orchestrator.sessions.giving_way import (
     give_way,
     has_trees,
     lock_of_run,
+    ref_names,
     refs_here,
+    refs_of,
 )
 from orchestrator.sessions.lease import LOOK_S, parse_remote_name
 from orchestrator.sessions.saved import Saved, read_saved
@@ -150,7 +152,7 @@ def bring_back(target: Target, found: list[Saved]) -> Restored:
     """
     done = Restored(found[0].manifest.session if found else "")
     if not found:
-        forget_incoming(target.repository)
+        forget_incoming(target.repository, target.repository.refs(names.INCOMING_REFS))
         return done
     lock = DirectoryLock(
         target.located.common_dir,
@@ -162,17 +164,24 @@ def bring_back(target: Target, found: list[Saved]) -> Restored:
         _make_layout(target, found)
         target = replace(target, paths=state_paths(target.paths, done.session))
         make_directories(target.paths, Disk())
+        refs = refs_here(target.repository, found)
         with StateManager.open(target.paths, create=True, redactor=target.redactor) as state:
-            _bring_all_back(target, state, found, done)
-        forget_incoming(target.repository)
+            _bring_all_back(target, state, found, refs, done)
+        forget_incoming(target.repository, refs)
     return done
 
 
-def _bring_all_back(target: Target, state: StateManager, found: Sequence[Saved], done: Restored) -> None:
+def _bring_all_back(
+    target: Target,
+    state: StateManager,
+    found: Sequence[Saved],
+    refs: Mapping[str, ObjectId],
+    done: Restored,
+) -> None:
     """Brings back what can be; of a run that is being worked on here, the others do not hear."""
     for saved in found:
         try:
-            _bring_back(target, state, saved, done)
+            _bring_back(target, state, saved, refs, done)
         except (Refused, Locked) as error:
             if isinstance(error, Locked) and len(found) == 1:
                 raise
@@ -210,9 +219,11 @@ def _inside(document: JsonObject, *keys: str) -> JsonObject:
     return document
 
 
-def _bring_back(target: Target, state: StateManager, saved: Saved, done: Restored) -> None:
+def _bring_back(
+    target: Target, state: StateManager, saved: Saved, refs: Mapping[str, ObjectId], done: Restored
+) -> None:
     known = _known(state, saved.run_id)
-    here = refs_here(target.repository, saved)
+    here = {name: refs[name] for name in ref_names(saved) if name in refs}
     local = here.get(chain_ref(saved.manifest.session, saved.run_id))
     if known and local is not None and is_ancestor(target.repository, saved.tip, local):
         return
@@ -225,9 +236,9 @@ def _bring_back(target: Target, state: StateManager, saved: Saved, done: Restore
         with lock_of_run(target, saved):
             kept = give_way(target, state, saved, known)
             done.kept += [name for name in kept if name not in done.kept]
-            here = refs_here(target.repository, saved)
+            now = refs_of(target.repository, saved)
             past = _news(state, saved) if known else saved.past
-            _put(target, state, saved, document, checkpoints, here, past, replaces=known is not None)
+            _put(target, state, saved, document, checkpoints, now, past, replaces=known is not None)
     done.runs[saved.run_id] = str(state.get_run(saved.run_id).status)
 
 
@@ -258,14 +269,11 @@ def _checkpoints(target: Target, saved: Saved) -> tuple[Checkpoint, ...]:
     """Returns the checkpoints that came along, newest first.
 
     Raises:
-        Refused: `save-invalid`, what is called one is none, or not with the files that it says.
+        Refused: `save-invalid`, what is called one is none.
     """
     tip = saved.manifest.checkpoint
-    if tip is None:
-        return ()
-    listed = checkpoints_of(target).list_from(saved.run_id, tip)
-    held = target.repository.git.run("rev-parse", "-q", "--verify", f"{tip}:tree", ok=(0, 1, 128)).stdout
-    if not listed or held.decode("ascii", "replace").strip() != listed[0].tree:
+    listed = checkpoints_of(target).list_from(saved.run_id, tip) if tip else ()
+    if tip and not listed:
         raise invalid(saved.run_id, "its checkpoint is none")
     return listed
 
