@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ from orchestrator.process.spawn import run_captured
 
 PROBE_TIMEOUT_S = 10.0
 _MAX_VERSION = 200
+_VERSION = re.compile(r"\d+(?:\.\d+){1,3}")
 
 
 def find_program(name: str, environment: Mapping[str, str]) -> str | None:
@@ -43,6 +45,14 @@ def ask_version(
     if done.status != 0:
         return AgentHealth(Health.BROKEN, path, detail=f"--version ended with status {done.status}: {said}")
     return AgentHealth(Health.READY, path, version=said)
+
+
+def is_within(said: str, versions: str) -> bool | None:
+    """Returns whether the version in what a program said is in a range (PEP 440); None when there is none."""
+    from packaging.specifiers import SpecifierSet  # 10 ms that no turn has to pay
+
+    found = _VERSION.search(said)
+    return SpecifierSet(versions).contains(found[0]) if found else None
 
 
 def _first_line(output: bytes) -> str:
