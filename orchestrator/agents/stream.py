@@ -90,7 +90,7 @@ class Account:
 
     def fail(self, words: str, status: int | None = None) -> None:
         """Remembers the error that the turn ended with."""
-        self.failure = plain(words, MAX_WORDS).strip() or "it told no reason"
+        self.failure = " ".join(plain(words, MAX_WORDS).split()) or "it told no reason"
         self.status = status if status is not None else self.status
 
 
