@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.agents.preset import PRESETS, PresetAgent
 from orchestrator.model.agent import Ending, Health, Said
-from tests.agents.conftest import Turn, finished
+from tests.agents.conftest import MARK, Turn, finished
 
 FAKE = """#!{python}
 import json, os, sys
@@ -121,7 +121,7 @@ def test_an_agent_gets_its_own_keys_and_quiet_settings_and_nobody_elses(
     assert environment["DISABLE_AUTOUPDATER"] == "1"
     assert environment["DISABLE_TELEMETRY"] == "0"
     assert environment["OWN"] == "1"
-    assert environment["ORCHESTRATOR_EXECUTION"] == "mark-agents-tests"
+    assert environment["ORCHESTRATOR_EXECUTION"] == MARK
     assert not {"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
 
 
