@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.agents.text import LineReader
+from orchestrator.agents.text import LineReader, plain_text
 from orchestrator.fs.disk import Disk
 from orchestrator.model.agent import AgentEvent, AgentRequest, Ending, Finished, Said, Started
 from orchestrator.model.run import Usage
@@ -19,6 +19,7 @@ from orchestrator.process.command import Command, Ended, Limits
 from orchestrator.process.spawn import minimal_environment, supervise
 from orchestrator.redaction.redactor import Redactor
 
+MAX_ANSWER_BYTES = 1024 * 1024
 _POLL_S = 0.2
 _SAY_EVERY_S = 1.0
 _MAX_SAID = 4000
@@ -40,7 +41,8 @@ class Invocation:
 
     `variables` are added to the minimal environment, `passed` names those that it gets from the caller's.
     `meanings` explains exit statuses; `shows` decides which lines of its output are for people;
-    `redactor` takes secrets out of all of it.
+    `redactor` takes secrets out of all of it; `answers` tells that what it prints to standard output is its
+    answer, of which the last MiB is kept.
     """
 
     argv: tuple[str, ...]
@@ -51,6 +53,7 @@ class Invocation:
     meanings: Mapping[int, str] | None = None
     shows: Callable[[str], bool] = lambda line: True
     redactor: Redactor = field(default_factory=Redactor)
+    answers: bool = False
 
 
 def child_environment(
@@ -129,6 +132,7 @@ class _Turn:
         self._queue: queue.SimpleQueue[tuple[int, int] | Ended | BaseException] = queue.SimpleQueue()
         self._lines: deque[str] = deque(maxlen=_MAX_LINES)
         self._output, self._errors = LineReader(), LineReader()
+        self._answer = bytearray()
 
     def supervise(self) -> None:
         """Runs the agent to its end; the last thing it puts into the queue is how it ended."""
@@ -136,7 +140,7 @@ class _Turn:
             ended = supervise(
                 self._command,
                 on_started=self._started,
-                on_output=lambda data: self._show(self._output.feed(data)),
+                on_output=self._printed,
                 on_error=lambda data: self._show(self._errors.feed(data)),
                 cancelled=self.stop.is_set,
             )
@@ -149,6 +153,12 @@ class _Turn:
     def _started(self, process: tuple[int, int]) -> None:
         self._queue.put(process)
         self.recorded.wait()
+
+    def _printed(self, data: bytes) -> None:
+        if self._invocation.answers:
+            self._answer += data
+            del self._answer[:-MAX_ANSWER_BYTES]
+        self._show(self._output.feed(data))
 
     def _show(self, lines: list[str]) -> None:
         # A bounded queue of the newest: an agent may print faster than its lines can be recorded.
@@ -191,7 +201,8 @@ class _Turn:
     def _finished(self, ended: Ended) -> Finished:
         usage = Usage(cpu_s=ended.cpu_s, wall_s=ended.wall_s, peak_memory_bytes=ended.peak_memory_bytes)
         ending = _ending(ended)
-        return Finished(ending, ended.exit_status, self._detail(ended, ending), usage)
+        answer = plain_text(bytes(self._answer)).strip()
+        return Finished(ending, ended.exit_status, self._detail(ended, ending), usage, answer)
 
     def _detail(self, ended: Ended, ending: Ending) -> str:
         if ending is Ending.FINISHED:

@@ -12,6 +12,7 @@ def remaining_s(work: Work) -> float:
         return float("inf")
     allowed_s = metadata.options.max_time_s + metadata.progress.extra_time_s
     used_s = sum(e.progress.usage.wall_s for e in work.context.state.get_executions(work.run_id))
+    used_s += metadata.progress.planning.wall_s
     return max(0.0, allowed_s - used_s)
 
 

@@ -19,15 +19,23 @@ from orchestrator.model.agent import (
 from orchestrator.model.event import EventKind
 from orchestrator.model.run import Execution, Usage
 
+Talk = Opened | Said | UsedTool | AskedPermission | Spent | Finished
 Number = TypeVar("Number", int, float)
 
 
 def record(work: Work, execution: Execution, event: AgentEvent) -> None:
     """Records one event; a `Started` is durable when this returns, `Finished` is recorded with its step."""
+    if isinstance(event, Started):
+        progress = replace(execution.progress, process=event.process)
+        work.context.state.set_execution_progress(execution.id, progress)
+    else:
+        record_talk(work, event)
+
+
+def record_talk(work: Work, event: Talk) -> None:
+    """Records what an agent tells of its work, whatever it works on."""
     state = work.context.state
     match event:
-        case Started(process):
-            state.set_execution_progress(execution.id, replace(execution.progress, process=process))
         case Opened(agent_session, model):
             state.record_event(
                 work.run_id, EventKind.AGENT_SESSION, {"agent_session": agent_session, "model": model}

@@ -51,7 +51,7 @@ def build_report(state: StateManager, run_id: RunId) -> RunReport:
     """
     run = state.get_run(run_id)
     executions = tuple(state.get_executions(run_id))
-    usage = Usage()
+    usage = run.metadata.progress.planning
     for execution in executions:
         usage = add_usage(usage, execution.progress.usage)
     checks: dict[str, CheckLine] = {}

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.config.prompts import REVIEWING
+from orchestrator.engine.asking import prompt_of
 from orchestrator.engine.budget import remaining_s
 from orchestrator.engine.keeping import (
     checkpoint_tree,
@@ -15,8 +17,16 @@ from orchestrator.engine.keeping import (
     tree_before,
 )
 from orchestrator.engine.persistence import PersistReason
-from orchestrator.engine.prompts import step_prompt
 from orchestrator.engine.recording import add_usage, record, record_usage
+from orchestrator.engine.reviewing import (
+    Ended,
+    record_review,
+    record_skipped,
+    review_of,
+    rounds_after,
+    unreadable,
+    write_answer,
+)
 from orchestrator.engine.schedule import RunStep
 from orchestrator.engine.secrets import secrets_of
 from orchestrator.engine.verification import make_tree_ready
@@ -24,9 +34,8 @@ from orchestrator.engine.work import Work
 from orchestrator.engine.workflow import PlannedStep
 from orchestrator.model.agent import AgentRequest, Ending, Finished
 from orchestrator.model.event import EventKind
-from orchestrator.model.finding import Finding
 from orchestrator.model.json import Json
-from orchestrator.model.run import ExecutionProgress, Usage
+from orchestrator.model.run import Execution, ExecutionProgress, Usage
 from orchestrator.ports import Agent
 from orchestrator.repo.trees import IsolatedTree
 
@@ -50,7 +59,10 @@ def run_step(work: Work, action: RunStep) -> None:
         CredentialMissing: a secret that the step names has no value any more; nothing has begun.
     """
     step = work.steps[action.index]
-    agent = work.agent(step)
+    agent = work.agent_or_none(step)
+    if agent is None:
+        record_skipped(work, action, step)
+        return
     secrets = secrets_of(work.context, work.config, work.run.metadata.options, step, agent)
     tree = open_tree(work)
     has_begun = bool(work.config.worktrees.setup)
@@ -70,11 +82,14 @@ def run_step(work: Work, action: RunStep) -> None:
     if finished.ending is Ending.CANCELLED:
         record_usage(work, finished.usage)
         return
-    failure = _failure(finished)
+    failure, review = _failure(finished), None
+    if failure is None and step.task.kind in REVIEWING:
+        review = review_of(step, agent.name, finished.answer, tree)
+        failure = unreadable(review, step, agent.name)
     if failure is not None and step.optional:
         work.note(f"Optional step {action.index + 1} ({agent.name}) was skipped over: {failure}")
         failure = None
-    _record_end(work, action, tree, finished, failure)
+    _record_end(work, action, tree, Ended(step, agent.name, finished, failure, review))
     work.context.persist(PersistReason.STEP_ENDED)
 
 
@@ -89,6 +104,8 @@ def _start(work: Work, action: RunStep, step: PlannedStep, agent: Agent) -> None
             "agent": agent.name,
             "task": step.task.kind,
             "attempt": action.execution.attempt,
+            "round": action.execution.progress.rounds.iteration,
+            "rounds": work.limits.max_iterations,
         },
     )
 
@@ -104,7 +121,7 @@ def _let_agent_work(
     has_begun: bool,
 ) -> Finished:
     request = AgentRequest(
-        prompt=_prompt(work, action, step),
+        prompt=prompt_of(work, action, step),
         transcript=os.fspath(_transcript(work, action)),
         marker=work.marker(action.execution.id),
         timeout_s=max(1.0, min(step.timeout_s, remaining_s(work))),  # 0 would be no deadline at all
@@ -131,28 +148,7 @@ def _let_agent_work(
 def _transcript(work: Work, action: RunStep) -> Path:
     directory = work.context.paths.run_artifacts_dir(work.run_id)
     work.context.disk.make_dir(directory)
-    return directory / f"{action.execution.id}-step-{action.index + 1}.log"
-
-
-def _prompt(work: Work, action: RunStep, step: PlannedStep) -> str:
-    executions = work.context.state.get_executions(work.run_id, action.phase.id)
-    before = [e for e in executions if e.attempt < action.execution.attempt]
-    prompt = step_prompt(
-        task=work.run.task,
-        phase=action.phase,
-        step=step.task,
-        attempt=action.execution.attempt,
-        resumed=bool(before) and before[-1].status == "interrupted",
-        findings=_open_findings(work),
-    )
-    return work.context.redactor.text(prompt)
-
-
-def _open_findings(work: Work) -> tuple[Finding, ...]:
-    recorded = work.context.state.get_findings(work.run_id, unresolved_only=True)
-    strict = work.run.metadata.options.require_clean
-    unique = {r.finding.identity: r.finding for r in recorded if r.is_new or strict}
-    return tuple(unique.values())
+    return directory / f"{action.execution.id}-step-{action.execution.progress.steps_done + 1}.log"
 
 
 def _failure(finished: Finished) -> str | None:
@@ -163,11 +159,9 @@ def _failure(finished: Finished) -> str | None:
     return f"{sentence} ({detail[-1][:200]})." if detail else f"{sentence}."
 
 
-def _record_end(
-    work: Work, action: RunStep, tree: IsolatedTree, finished: Finished, failure: str | None
-) -> None:
-    execution = action.execution
-    label = f"{action.phase.id} attempt {execution.attempt} step {action.index + 1}"
+def _record_end(work: Work, action: RunStep, tree: IsolatedTree, ended: Ended) -> None:
+    execution, finished = action.execution, ended.finished
+    label = f"{action.phase.id} attempt {execution.attempt}{_round(work, execution)} step {action.index + 1}"
     checkpoint = checkpoint_tree(work, tree, label)
     before = execution.progress
     progress = ExecutionProgress(
@@ -175,27 +169,35 @@ def _record_end(
         checkpoint=checkpoint.commit,
         tree=checkpoint.tree,
         changed=before.changed or checkpoint.tree != tree_before(work, execution),
-        agent_failure=failure,
+        agent_failure=ended.failure,
         usage=add_usage(before.usage, finished.usage),
+        rounds=rounds_after(before.rounds, ended, checkpoint.tree),
     )
-    data: dict[str, Json] = {
-        "phase": action.phase.id,
-        "step": action.index + 1,
-        "ending": finished.ending,
-        "exit_status": finished.exit_status,
-        "failure": failure,
-    }
+    answer = write_answer(work, action, finished.answer)
     with work.context.state.transaction():
         record_usage(work, finished.usage)
         record_checkpoint(work, checkpoint, label)
-        keep_artifact(
-            work.context,
-            work.run_id,
-            _transcript(work, action),
-            action.phase.id,
-            "transcript",
-            encrypt=work.config.artifacts.encrypt,
-        )
+        for path, kind in ((_transcript(work, action), "transcript"), (answer, "answer")):
+            keep_artifact(
+                work.context, work.run_id, path, action.phase.id, kind, encrypt=work.config.artifacts.encrypt
+            )
+        if ended.review is not None and ended.failure is None:
+            record_review(work, execution, ended.review)
         work.context.state.set_execution_progress(
-            execution.id, progress, event=EventKind.STEP_FINISHED, data=data
+            execution.id, progress, event=EventKind.STEP_FINISHED, data=_told(action, ended)
         )
+
+
+def _round(work: Work, execution: Execution) -> str:
+    return f" round {execution.progress.rounds.iteration}" if work.limits.max_iterations > 1 else ""
+
+
+def _told(action: RunStep, ended: Ended) -> dict[str, Json]:
+    return {
+        "phase": action.phase.id,
+        "step": action.index + 1,
+        "round": action.execution.progress.rounds.iteration,
+        "ending": ended.finished.ending,
+        "exit_status": ended.finished.exit_status,
+        "failure": ended.failure,
+    }
