@@ -114,7 +114,7 @@ def _conclude_check(work: Work, execution: Execution, conclusion: verification.C
     found_again = frozenset(finding.identity for finding, _ in conclusion.findings)
     with state.transaction():
         if execution.progress.rounds.iteration > 1:  # what the round before complained about is said anew
-            state.resolve_findings_absent_from(execution, conclusion.identities - found_again)
+            state.resolve_findings_absent_from(execution, conclusion.identities - found_again, own=True)
         state.add_findings(execution, conclusion.findings)
         state.resolve_findings_absent_from(execution, conclusion.identities)
         state.set_execution_progress(execution.id, progress)

@@ -161,6 +161,8 @@ def _finding_list(report: RunReport) -> str:
     for recorded in sorted(remaining, key=lambda r: order.index(r.finding.severity)):
         finding = recorded.finding
         age = "new" if recorded.is_new else "also on the base"
+        if finding.sources:
+            age = f"by {', '.join(finding.sources)}"
         place = f"`{_cell(finding.location)}` " if finding.location else ""
         lines.append(f"- {finding.severity} {finding.category} ({age}): {place}{_plain(finding.message)}")
     return "\n".join(lines).rstrip()

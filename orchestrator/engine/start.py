@@ -93,12 +93,12 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
             checkout does not allow it.
         NotTrusted: what the repository supplies would run, and nobody has approved it.
     """
-    _check_task(request.task)
+    check_task(request.task)
     _check_command(context, request.options)
     if not request.trusted:
         raise NotTrusted(())
     _check_demand(request)
-    _check_place(context)
+    check_place(context)
     if request.config.artifacts.encrypt:
         context.sealer.require()
     check_config_prompts(request.config, request.prompts)
@@ -162,7 +162,12 @@ def start_run(context: EngineContext, request: RunRequest, shown: Preview) -> Ru
     return state.get_run(run.id)
 
 
-def _check_task(task: str) -> None:
+def check_task(task: str) -> None:
+    """Makes sure that a task can be worked on.
+
+    Raises:
+        Refused: `task-empty`, `task-invalid`.
+    """
     if not task.strip():
         raise Refused("The task is empty.", code="task-empty", hint='orchestrator run "what shall be done"')
     if len(task) > MAX_TASK_CHARACTERS or "\0" in task:
@@ -191,7 +196,12 @@ def _check_demand(request: RunRequest) -> None:
         )
 
 
-def _check_place(context: EngineContext) -> None:
+def check_place(context: EngineContext) -> None:
+    """Makes sure that agents may be started from here.
+
+    Raises:
+        Refused: `nested-run`; `operation-in-progress`, such as a rebase.
+    """
     if context.environment.get(MARKER):
         raise Refused(
             "This is an agent's own session: a run cannot start another run.",

@@ -39,16 +39,19 @@ class FindingVerbs:
         with self._database.transaction():
             return [self._findings.add(execution, finding, is_new) for finding, is_new in findings]
 
-    def resolve_findings_absent_from(self, execution: Execution, identities: Collection[str]) -> int:
-        """Resolves what checks complained about up to this execution of the run and no longer do.
+    def resolve_findings_absent_from(
+        self, execution: Execution, identities: Collection[str], *, own: bool = False
+    ) -> int:
+        """Resolves what checks complained about in earlier executions of the run and no longer do.
 
+        With `own` what they complained about in this execution is resolved too, in an earlier round of it.
         Returns how many were resolved.
 
         Raises:
             Refused: `unknown-execution`.
         """
         with self._database.transaction():
-            return self._findings.resolve_absent(execution, identities)
+            return self._findings.resolve_absent(execution, identities, own=own)
 
     def record_review(self, execution: Execution, findings: Iterable[Finding], *, of_same_tree: bool) -> None:
         """Records what a reviewer found (`Finding.sources`), in one transaction.

@@ -74,8 +74,8 @@ class Findings:
             ),
         )
 
-    def resolve_absent(self, execution: Execution, identities: Collection[str]) -> int:
-        """Resolves what checks complained about up to this execution of the run and no longer do.
+    def resolve_absent(self, execution: Execution, identities: Collection[str], *, own: bool) -> int:
+        """Resolves what checks complained about before this execution, or in it, and no longer do.
 
         Returns how many; each has its event.
 
@@ -89,9 +89,9 @@ class Findings:
             "SELECT identity, executions.phase_id, findings.id, findings.run_id, execution_id, severity,"
             " category, message, location, rule, context, is_new, resolved, resolved_at, findings.created_at"
             " FROM findings JOIN executions ON executions.id = findings.execution_id"
-            f" WHERE findings.run_id = ? AND resolved = 0 AND NOT {OF_REVIEWERS} AND executions.rowid <= ?"
+            f" WHERE findings.run_id = ? AND resolved = 0 AND NOT {OF_REVIEWERS} AND executions.rowid < ?"
             " ORDER BY findings.rowid",
-            (execution.run_id, found[0]),
+            (execution.run_id, found[0] + own),
         )
         kept, stamp = frozenset(identities), codec.stamp(codec.now())
         gone = [row for row in earlier if row[0] not in kept]
