@@ -26,5 +26,5 @@ def make(play: Play, place: Path, redactor: Redactor) -> Iterator[Agent]:
 
 
 SUBJECTS = (
-    Subject("command", make, plays=frozenset(_SCRIPTS), answers=False, metered=False, has_session=False),
+    Subject("command", make, plays=frozenset(_SCRIPTS), answers=True, metered=False, has_session=False),
 )
