@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.engine.agent_home import home_of
 from orchestrator.engine.asking import prompt_of
 from orchestrator.engine.budget import Budget, remaining
 from orchestrator.engine.recording import Recorder
@@ -133,6 +134,7 @@ class Turn:
             continues=self._session_of(before),
             max_turns=None if left.turns == float("inf") else max(1, int(left.turns)),
             max_cost_usd=None if left.cost_usd == float("inf") else left.cost_usd,
+            home=home_of(self.work, self.agent),
         )
 
     def _session_of(self, before: Execution | None) -> str:
