@@ -181,6 +181,10 @@ class PresetAgent:
             return AgentHealth(Health.BROKEN, path, health.version, _ROOT)
         return health
 
+    def is_installed(self) -> bool:
+        """Returns whether its program is on PATH; starts nothing."""
+        return find_program(self.preset.program, self._probe_environment()) is not None
+
     def run(
         self, request: AgentRequest, *, worktree: Path, cancelled: Callable[[], bool]
     ) -> Iterator[AgentEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from orchestrator.process.spawn import run_captured
 
 PROBE_TIMEOUT_S = 10.0
 _MAX_VERSION = 200
+_MAX_LEVELS = 4
+_MAX_PACKAGE_BYTES = 1 << 20
 
 
 def find_program(name: str, environment: Mapping[str, str]) -> str | None:
@@ -43,6 +46,22 @@ def ask_version(
     if done.status != 0:
         return AgentHealth(Health.BROKEN, path, detail=f"--version ended with status {done.status}: {said}")
     return AgentHealth(Health.READY, path, version=said)
+
+
+def package_version(path: str) -> str:
+    """Returns name and version of the npm package that a program belongs to, empty when it is in none.
+
+    Reads the nearest package.json above the file that the program's link leads to; starts nothing.
+    """
+    place = os.path.dirname(os.path.realpath(path))
+    for _ in range(_MAX_LEVELS):
+        try:
+            with open(os.path.join(place, "package.json"), "rb") as file:
+                facts = json.loads(file.read(_MAX_PACKAGE_BYTES))
+            return f"{facts['name']} {facts['version']}"[:_MAX_VERSION]
+        except (OSError, ValueError, LookupError, TypeError):
+            place = os.path.dirname(place)
+    return ""
 
 
 def _first_line(output: bytes) -> str:

@@ -10,21 +10,21 @@ from orchestrator.engine.workflow import PlannedStep
 from orchestrator.model.finding import Finding
 from orchestrator.model.ids import ObjectId, PhaseId
 from orchestrator.model.prompt import shortened
-from orchestrator.model.run import ExecutionStatus
 
 
-def prompt_of(work: Work, action: RunStep, step: PlannedStep) -> str:
-    """Returns the prompt of a step, without the secrets that anything in it may hold."""
+def prompt_of(work: Work, action: RunStep, step: PlannedStep, interruption: tuple[str, str] | None) -> str:
+    """Returns the prompt of a step, without the secrets that anything in it may hold.
+
+    `interruption` tells what befell the attempt that this one goes on with, and what that had changed.
+    """
     run, execution = work.run, action.execution
-    executions = work.context.state.get_executions(work.run_id, action.phase.id)
-    before = [each for each in executions if each.attempt < execution.attempt]
     context = StepContext(
         task=run.task,
         phase=action.phase,
         step=step.task,
         attempt=execution.attempt,
         iteration=execution.progress.rounds.iteration,
-        resumed=bool(before) and before[-1].status is ExecutionStatus.INTERRUPTED,
+        interruption=interruption,
         findings=_open_findings(work, action.phase.id),
         outputs=execution.progress.rounds.outputs,
         changes=_changes(work, execution.progress.tree),

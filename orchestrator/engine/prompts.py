@@ -33,7 +33,8 @@ class StepContext:
     """What a prompt can speak of.
 
     `templates` are the repository's own; `changes` the patch since the phase began; `outputs` those of
-    earlier steps; `findings` what checks and reviewers complain about.
+    earlier steps; `findings` what checks and reviewers complain about. `interruption` tells what befell the
+    attempt that this one goes on with, and the patch of what that had changed.
     """
 
     task: str
@@ -41,7 +42,7 @@ class StepContext:
     step: StepTask
     attempt: int = 1
     iteration: int = 1
-    resumed: bool = False
+    interruption: tuple[str, str] | None = None
     findings: Sequence[Finding] = ()
     outputs: Sequence[StepOutput] = ()
     changes: str = ""
@@ -97,11 +98,18 @@ def _attempt(context: StepContext) -> str:
     said = []
     if context.iteration > 1:
         said.append(f"This is round {context.iteration}. What was done before is in this directory.")
-    if context.resumed:
-        said.append("An earlier attempt was interrupted. Its work is in this directory; continue from it.")
+    if context.interruption is not None:
+        said.append(_interrupted(*context.interruption))
     elif context.attempt > 1:
         said.append(f"This is attempt {context.attempt}. The work of the one before is in this directory.")
     return " ".join(said)
+
+
+def _interrupted(befell: str, changed: str) -> str:
+    told = f"An earlier attempt {befell}. Its work is in this directory; continue from it."
+    if not changed:
+        return f"{told} It had changed nothing yet."
+    return quoted(changed, f"{told} It had changed this so far.", limit=MAX_OUTPUT)
 
 
 def _changes(patch: str) -> str:
