@@ -60,7 +60,7 @@ def _planned(data: JsonObject) -> str:
 
 
 def _asked(data: JsonObject) -> str:
-    again = text_of(data, "answer") not in ("", "1")
+    again = text_of(data, "step") not in ("", "1")
     return f"{text_of(data, 'agent') or 'somebody'} is asked for a plan{' again' if again else ''}"
 
 
