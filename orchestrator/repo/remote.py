@@ -102,7 +102,7 @@ class Remote:
         found = {}
         for line in done.decode("utf-8", "surrogateescape").splitlines():
             oid, _, name = line.partition("\t")
-            if _OBJECT_ID.fullmatch(oid) and any(_is_below(name, prefix) for prefix in prefixes):
+            if _OBJECT_ID.fullmatch(oid) and any(is_below(name, prefix) for prefix in prefixes):
                 found[name] = ObjectId(oid)
         return found
 
@@ -200,7 +200,8 @@ class Remote:
         )
 
 
-def _is_below(name: str, prefix: str) -> bool:
+def is_below(name: str, prefix: str) -> bool:
+    """Returns whether a ref is below a prefix that ends in `/`, or is the one that is named."""
     return name.startswith(prefix) if prefix.endswith("/") else name == prefix
 
 

@@ -61,31 +61,44 @@ class Restored:
 
 
 def fetch_saved(
-    target: Target, remote: Remote, *, session: str | None = None, run_id: RunId | None = None
+    target: Target,
+    remote: Remote,
+    *,
+    session: str | None = None,
+    run_id: RunId | None = None,
+    carried: Sequence[Remote] = (),
 ) -> tuple[list[Saved], list[str]]:
     """Returns what the remote holds of a session, of a run, or of the session that was saved last.
 
-    The second part says what is there and cannot be used.
+    `carried` are working branches that may carry runs as well. The second part of what is returned says what
+    is there and cannot be used.
 
     Raises:
         Failed: `remote-unreachable`.
     """
-    tips = remote.tips(names.SESSION_REFS, names.STATE_BRANCHES, timeout_s=LOOK_S)
-    wanted = _wanted(tips, session, run_id)
     found: list[Saved] = []
     problems: list[str] = []
     git = target.repository.git
-    into = {name: f"{names.INCOMING_REFS}{session}/{run}" for name, (session, run) in wanted.items()}
-    if into:
-        remote.fetch_all(into, timeout_s=FETCH_S)
+    wanted: dict[str, tuple[str, str]] = {}
+    for each in (remote, *carried):
+        tips = each.tips(names.SESSION_REFS, names.STATE_BRANCHES, timeout_s=LOOK_S)
+        more = {name: of for name, of in _wanted(tips, session, run_id).items() if name not in wanted}
+        if more:
+            each.fetch_all({name: _into(of) for name, of in more.items()}, timeout_s=FETCH_S)
+        wanted.update(more)
     for name, (of_session, run) in wanted.items():
-        tip = target.repository.read_ref(into[name])
+        tip = target.repository.read_ref(_into(wanted[name]))
         try:
             if tip is not None:
                 found.append(read_saved(git, tip, session=of_session, run_id=run))
         except Refused as refusal:
             problems.append(f"{name}: {refusal.message}")
     return (found if run_id or session else _newest_session(found)), problems
+
+
+def _into(of: tuple[str, str]) -> str:
+    session, run_id = of
+    return f"{names.INCOMING_REFS}{session}/{run_id}"
 
 
 def _wanted(
