@@ -134,7 +134,8 @@ class Remote:
                 timeout_s=timeout_s or self.timeout_s,
             )
         except Failed as error:
-            return Pushed(Outcome.UNREACHABLE, error.message)
+            is_late = error.code == "timed-out"
+            return Pushed(Outcome.UNREACHABLE, self._late(timeout_s) if is_late else error.message)
         stderr = done.stderr.decode("utf-8", "replace")
         return _read(done.stdout.decode("utf-8", "replace"), stderr, done.status)
 
@@ -188,9 +189,11 @@ class Remote:
         except Failed as error:
             if error.code != "timed-out":
                 raise
-            limit_s = timeout_s or self.timeout_s
-            raise self._unreachable(f"it did not answer within {limit_s:g} s") from error
+            raise self._unreachable(self._late(timeout_s)) from error
         return done.stdout
+
+    def _late(self, timeout_s: float | None) -> str:
+        return f"it did not answer within {round(timeout_s or self.timeout_s, 1):g} s"
 
     def _unreachable(self, reason: str) -> Failed:
         return Failed(

@@ -50,7 +50,9 @@ def probe_transport(
             return transport
         if done.outcome is Outcome.UNREACHABLE:
             raise Failed(
-                f"The remote {remote.name} cannot be reached: {done.said}", code="remote-unreachable"
+                f"The remote {remote.name} cannot be reached: {done.said}.",
+                code="remote-unreachable",
+                hint="Your agreement stands, and a run tries again. By hand: git ls-remote " + remote.name,
             )
         refusals.append(f"{transport}: {done.said}")
     clone.record_transport(paths, remote.url, None)

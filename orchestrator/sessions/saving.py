@@ -24,6 +24,8 @@ STOP_S = 8.0
 """How long a push may take; on SIGTERM, whose grace is short, less."""
 QUIET_S = 60.0
 """How long a remote that cannot be reached is left alone, except when the run rests or stops."""
+AGAIN_S = 5.0
+"""How long such a remote may take then: it may be back, but nobody waits long for it a second time."""
 _LAST = frozenset({PersistReason.RESTS, PersistReason.STOPS, PersistReason.INTEGRATES})
 
 
@@ -140,7 +142,7 @@ class Saver:
     def _found(self) -> dict[TransportName, ObjectId]:
         """Returns where the run's chain ends at the remote, by each way in which it is there."""
         ways: tuple[TransportName, ...] = ("ref", "branch")
-        tips = self.remote.tips(*map(self._name_at, ways), timeout_s=lease.LOOK_S)
+        tips = self.remote.tips(*map(self._name_at, ways), timeout_s=self._limit_s(lease.LOOK_S))
         found = {way: tips[self._name_at(way)] for way in ways if self._name_at(way) in tips}
         carried = self._stands_at(WORKING_BRANCH) if self.carried is not None else None
         return {**found, WORKING_BRANCH: carried} if carried is not None and not found else found
@@ -179,8 +181,11 @@ class Saver:
 
     def _push(self, reason: PersistReason) -> bool:
         assert self.newest is not None, "an epoch has begun"
-        limit_s = STOP_S if reason is PersistReason.STOPS else PUSH_S
+        limit_s = STOP_S if reason is PersistReason.STOPS else self._limit_s(PUSH_S)
         return self._settle(self.newest, self._send(self.newest, limit_s))
+
+    def _limit_s(self, usual_s: float) -> float:
+        return min(usual_s, AGAIN_S) if time.monotonic() < self._quiet_until else usual_s
 
     def _send(self, save: Save, limit_s: float) -> Pushed:
         assert self.transport is not None, "a way is chosen before anything is sent"
@@ -198,7 +203,7 @@ class Saver:
     def _stands_at(self, way: TransportName) -> ObjectId | None:
         """Returns where the run's ref is at the remote. Raises Failed where it cannot be reached."""
         name = self._name_at(way)
-        return self._at(way).tips(name, timeout_s=lease.LOOK_S).get(name)
+        return self._at(way).tips(name, timeout_s=self._limit_s(lease.LOOK_S)).get(name)
 
     def _settle(self, save: Save, done: Pushed, *, begins: bool = False, again: bool = False) -> bool:
         """Draws the consequences of a push; returns whether the remote has everything.
@@ -210,6 +215,7 @@ class Saver:
         if done.outcome is Outcome.DONE:
             self.tip = save.commit
             self._told -= {"remote-unreachable", "refused"}
+            self._quiet_until = 0.0
             return True
         if done.outcome is Outcome.UNREACHABLE:
             raise Failed(done.said or "the remote did not answer", code="remote-unreachable")
