@@ -113,23 +113,26 @@ def test_another_run_of_that_id_here_stays_as_it_is(machines: Machines, git: Git
         assert state.get_run(RUN) == mine
 
 
+@pytest.mark.parametrize("root", [".orchestrator/worktrees", "elsewhere"])
 def test_work_that_was_never_saved_is_kept_also_where_the_state_is_gone(
-    machines: Machines, git: GitCall
+    machines: Machines, git: GitCall, root: str
 ) -> None:
     a = machines.clone("a")
+    trees = a.place / root
+    a.call("init", "--trust")
+    (a.place / ".orchestrator" / "workflow.local.yaml").write_text(f"worktrees: {{root: '{trees}'}}\n")
     save_a_run(a)
     saved = git(a.place, "rev-parse", f"refs/orchestrator/runs/{RUN}")
-    tree = a.place / ".orchestrator" / "worktrees" / RUN / "main"
-    (tree / "late.txt").write_text("never saved\n")
+    (trees / RUN / "main" / "late.txt").write_text("never saved\n")
     for path in (a.place / ".orchestrator").glob("state.db*"):
         path.unlink()
 
-    done = restore(a)
+    done = json.loads(a.call("sessions", "restore", "--json").stdout)
 
-    assert list(done.runs) == [RUN]
+    assert [run["id"] for run in done["runs"]] == [RUN]
     assert git(a.place, "rev-parse", f"refs/orchestrator/runs/{RUN}") == saved
-    assert not tree.exists()
-    assert [git(a.place, "show", f"{name}:tree/late.txt") for name in done.kept] == ["never saved"]
+    assert not (trees / RUN / "main").exists()
+    assert [git(a.place, "show", f"{name}:tree/late.txt") for name in done["kept"]] == ["never saved"]
 
 
 def test_no_event_is_told_twice_when_a_killed_restore_is_completed(machines: Machines, git: GitCall) -> None:
