@@ -184,6 +184,7 @@ FORGERIES: dict[str, Callable[[Path], object]] = {
     "empty-task": lambda place: record(place, '"task": "nothing"', '"task": ""'),
     "event-before-all-time": lambda place: event(place, at="0001-01-01T00:00:00+14:00"),
     "event-after-all-time": lambda place: event(place, at="9999-12-31T23:59:59-14:00"),
+    "paper-below-a-paper": lambda place: manifest(place, files={"r1/x": "0" * 64, "r1/x/y": "0" * 64}),
     "run-before-all-time": lambda place: dated(place, "0001-01-01T00:00:00+14:00"),
 }
 ODDITIES: dict[str, Callable[[Path], object]] = {
@@ -234,6 +235,30 @@ def test_what_is_odd_and_harmless_comes_back_and_can_be_shown(
     assert (list(done.runs), done.problems) == ([RUN], [])
     assert RUN in b.call("status", "r1").stdout
     assert "run.recovered" in b.call("log", "r1", "--json").stdout
+
+
+def test_a_paper_that_is_here_under_the_same_name_is_kept_beside_the_one_that_comes(
+    machines: Machines, git: GitCall, one_save: Path
+) -> None:
+    digest = segments.digest_of(b"said there\n")
+
+    def add_paper(place: Path) -> None:
+        (place / "files").mkdir(exist_ok=True)
+        (place / "files" / digest).write_text("said there\n")
+        manifest(place, files={"r1/out.log": digest})
+
+    b = forge(machines, git, one_save, add_paper)
+    b.call("init", "--trust")
+    papers = OrchestratorPaths(b.place).artifacts_dir / RUN
+    papers.mkdir(parents=True)
+    (papers / "out.log").write_text("said here\n")
+
+    done = restore(b)
+    again = restore(b)
+
+    assert (list(done.runs), again.runs) == ([RUN], {})
+    assert sorted(path.read_text() for path in papers.iterdir()) == ["said here\n", "said there\n"]
+    assert (papers / "out.log").read_text() == "said there\n"
 
 
 @pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "-1"])
