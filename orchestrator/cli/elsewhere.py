@@ -65,13 +65,20 @@ def restore_from_remote(
 
 def target(call: Invocation) -> Target:
     """Returns the repository that runs are brought back to; nothing of it is trusted."""
+    from orchestrator.cli.config import load_configuration
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.repo.repository import Repository
     from orchestrator.sessions.giving_way import Target
 
     located = call.locate()
-    repository = Repository(located, trusted=False)
-    return Target(located, OrchestratorPaths(Path(located.home)), repository, call.redactor)
+    root = load_configuration(call).config.worktrees.root
+    return Target(
+        located,
+        OrchestratorPaths(Path(located.home)),
+        Repository(located, trusted=False),
+        call.redactor,
+        trees_root=Path(root).expanduser() if root else None,
+    )
 
 
 def tell(call: Invocation, restored: Restored) -> None:
