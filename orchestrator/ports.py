@@ -10,7 +10,7 @@ from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest
 
 
 class Agent(Protocol):
-    """Works on a task in a tree. Implementations: `agents.command`, `agents.preset`."""
+    """Works on a task in a tree. Implementations: `agents.command`, `agents.preset`, `agents.acp`."""
 
     @property
     def name(self) -> str:
