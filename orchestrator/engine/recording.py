@@ -125,6 +125,8 @@ class Recorder:
                 return
 
     def _write(self) -> None:
+        if not self._group:
+            return
         state = self._work.context.state
         with state.transaction():  # before the group is taken, so that groups keep their order
             with self._lock:
