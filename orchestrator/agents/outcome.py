@@ -141,7 +141,7 @@ def _doubtful(facts: Facts, rules: Rules) -> Conclusion | None:
         said = f": {facts.last_line[:MAX_WORDS]}" if facts.last_line else ""
         return Conclusion(Ending.FAILED, f"it ended without telling its result{said}", Cause.PROTOCOL)
     if rules.is_metered and account.usage is None and not account.has_called:
-        said = f": {account.answer[:MAX_WORDS]}" if account.answer else ""
+        said = f": {' '.join(account.answer.split())[:MAX_WORDS]}" if account.answer else ""
         words = "it ended as if all were well, but used no tokens, so its model was not reached"
         return Conclusion(Ending.FAILED, words + said, cause_of(account.answer))
     return None
