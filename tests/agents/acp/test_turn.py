@@ -50,7 +50,8 @@ def test_a_turn_is_told_from_its_session_to_its_tokens(scripted: Scripted) -> No
 
     kinds = [type(event).__name__ for event in events]
     assert kinds == [
-        *("Started", "Opened", "Said", "UsedTool", "AskedPermission", "UsedTool", "Said", "Spent", "Finished")
+        *("Started", "Opened", "Said", "UsedTool", "AskedPermission", "UsedTool"),
+        *("Spent", "Said", "Spent", "Finished"),
     ]
     assert events[1] == Opened("fake-session-1")
     assert [event.text for event in events if isinstance(event, Said)] == ["I look.", "Done."]
@@ -103,7 +104,7 @@ def test_without_an_option_for_this_once_none_is_chosen_and_the_turn_was_denied(
     assert [event.state for event in events if isinstance(event, UsedTool)][-1] is ToolState.DENIED
     end = events[-1]
     assert isinstance(end, Finished)
-    assert (end.ending, end.detail) == (Ending.DENIED, "it was not allowed: Write")
+    assert (end.ending, end.detail) == (Ending.DENIED, "it was not allowed edit: Write")
 
 
 def test_a_change_outside_of_the_tree_is_refused_and_a_command_is_not(scripted: Scripted) -> None:
@@ -261,6 +262,33 @@ def test_the_end_of_a_turn_that_never_reached_its_model_is_no_success(
     assert text in end.detail
 
 
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"warn": "Attempt 2 failed with status 429. Retrying with backoff..."},
+        {
+            "update": {
+                "sessionUpdate": "session_info_update",
+                "_meta": {"codex": {"error": {"message": "Reconnecting", "additionalDetails": "429"}}},
+            }
+        },
+    ],
+    ids=["on stderr", "as codex-acp tells it"],
+)
+def test_silence_after_an_error_of_the_service_is_told_with_it(sign: Step, scripted: Scripted) -> None:
+    silent = scripted.take(scripted.agent(sign, {"until_cancel": 1}), idle_timeout_s=0.8)[-1]
+    recovered = scripted.take(
+        scripted.agent(sign, {"request": "any/thing"}, {"say": "I go on."}, {"until_cancel": 1}),
+        idle_timeout_s=0.8,
+    )[-1]
+
+    assert isinstance(silent, Finished)
+    assert isinstance(recovered, Finished)
+    assert (silent.ending, silent.cause) == (Ending.IDLE, Cause.QUOTA)
+    assert "429" in silent.detail
+    assert (recovered.ending, recovered.detail) == (Ending.IDLE, "stopped after 0.8 s of silence")
+
+
 def test_an_agent_of_which_nothing_is_known_may_tell_no_usage(scripted: Scripted) -> None:
     end = scripted.end({"say": "Done."}, {"end": "end_turn"})
 
@@ -276,6 +304,39 @@ def test_tokens_are_found_where_gemini_tells_them(scripted: Scripted) -> None:
     assert (end.ending, end.usage.input_tokens, end.usage.output_tokens) == (Ending.FINISHED, 240, 60)
 
 
+@pytest.mark.parametrize(
+    ("usage", "input_tokens"),
+    [
+        (
+            {
+                "inputTokens": 40,
+                "outputTokens": 60,
+                "cachedReadTokens": 150,
+                "cachedWriteTokens": 50,
+                "totalTokens": 300,
+            },
+            240,
+        ),
+        ({"inputTokens": 240, "outputTokens": 60, "cachedReadTokens": 150, "totalTokens": 300}, 240),
+    ],
+    ids=["apart", "within"],
+)
+def test_cached_tokens_are_a_part_of_the_input_however_they_are_told(
+    usage: Step, input_tokens: int, scripted: Scripted
+) -> None:
+    end = scripted.end({"end": "end_turn", "usage": usage})
+
+    assert (end.usage.input_tokens, end.usage.cached_tokens) == (input_tokens, 150)
+
+
+def test_turns_of_the_model_are_told_as_they_begin(scripted: Scripted) -> None:
+    agent = scripted.agent({"tool": {}}, {"tool": {}}, {"say": "Done."}, END)
+
+    events = scripted.take(agent)
+
+    assert [event.usage.turns for event in events if isinstance(event, Spent)] == [2, 3, 3]
+
+
 def test_tokens_of_the_last_step_alone_are_not_told_as_those_of_the_turn(scripted: Scripted) -> None:
     speaker = Speaker("", always_metered=True, tokens_of_turn=False)
     cost = {"update": {"sessionUpdate": "usage_update", "used": 9, "size": 99, "cost": usd(0.002)}}
@@ -283,7 +344,7 @@ def test_tokens_of_the_last_step_alone_are_not_told_as_those_of_the_turn(scripte
     events = scripted.take(scripted.agent(cost, END, speaker=speaker))
 
     spent = [event.usage for event in events if isinstance(event, Spent)]
-    assert spent[0] == Usage(cost_usd=0.002)
+    assert spent[0] == Usage(cost_usd=0.002, turns=1)
     end = events[-1]
     assert isinstance(end, Finished)
     assert (end.ending, end.usage.input_tokens, end.usage.cost_usd) == (Ending.FINISHED, None, 0.002)
@@ -407,7 +468,7 @@ def test_an_agent_that_answers_something_else_fails_with_what_was_wrong(
     ("code", "words", "cause"),
     [
         ("import sys; sys.exit('you are not logged in')", "exit status 1", Cause.CREDENTIAL),
-        ("pass", "exit status 0 before the turn was over", Cause.PROTOCOL),
+        ("pass", "it ended without telling its result", Cause.PROTOCOL),
         ("import os; os.kill(os.getpid(), 9)", "killed by signal 9", Cause.OTHER),
         ("import os, time; os.close(1); time.sleep(600)", "its output ended", Cause.OTHER),
     ],
@@ -427,7 +488,7 @@ def test_a_program_that_dies_in_the_middle_fails_with_its_last_words(scripted: S
     end = scripted.end({"say": "I begin."}, {"warn": "out of memory"}, {"die": 137})
 
     assert (end.ending, end.exit_status, end.answer) == (Ending.FAILED, 137, "I begin.")
-    assert end.detail == "exit status 137 before the turn was over: out of memory"
+    assert end.detail == "exit status 137: out of memory"
 
 
 def test_a_program_that_is_missing_ends_without_a_start(scripted: Scripted) -> None:
