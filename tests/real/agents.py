@@ -20,7 +20,8 @@ class RealAgent:
     """One agent; `point` writes its own settings below a home and returns the caller's variables.
 
     `prefixes` names what has to be installed, by the way in which the agent is driven. `key` is the variable
-    that holds its key; `model` the name of the model, where it has to be told one. `refuse` makes it deny
+    that holds its key; `model` the name of the model, where it has to be told one. `args` and
+    `settings` are `args` and `env` of its configuration, by the way it is driven and the address. `refuse` makes it deny
     hello.py to itself: it changes settings below a place and returns further words for the command line.
     """
 
@@ -29,7 +30,8 @@ class RealAgent:
     key: str
     point: Callable[[Path, str], Variables]
     model: str | None = None
-    args: Callable[[str], tuple[str, ...]] = lambda url: ()
+    args: Callable[[str, str], tuple[str, ...]] = lambda via, url: ()
+    settings: Callable[[str, str], Variables] = lambda via, url: {}
     refuse: Callable[[Path], tuple[str, ...]] = lambda place: ()
 
     def missing(self, via: str) -> str:
@@ -49,15 +51,30 @@ class RealAgent:
 
 def _claude(home: Path, url: str) -> Variables:
     # As root it refuses to go without asking unless it is told that this is a sandbox: the namespace is one.
-    return {"ANTHROPIC_BASE_URL": url, "CLAUDE_CODE_MAX_RETRIES": "2", "IS_SANDBOX": "1"}
+    return {"ANTHROPIC_BASE_URL": url, "IS_SANDBOX": "1"}
 
 
-def _codex_args(url: str) -> tuple[str, ...]:
-    provider = (
-        f'{{name="scripted", base_url="{url}", env_key="OPENAI_API_KEY", wire_api="responses", '
-        "request_max_retries=1, stream_max_retries=1}"
-    )
-    return ("-c", 'model_provider="scripted"', "-c", f"model_providers.scripted={provider}")
+def _codex_args(via: str, url: str) -> tuple[str, ...]:
+    if via == "acp":
+        return ()
+    pairs = ", ".join(f"{name}={json.dumps(value)}" for name, value in _codex_provider(url).items())
+    return ("-c", 'model_provider="scripted"', "-c", f"model_providers.scripted={{{pairs}}}")
+
+
+def _codex_settings(via: str, url: str) -> Variables:
+    config = {"model_provider": "scripted", "model_providers": {"scripted": _codex_provider(url)}}
+    return {"CODEX_CONFIG": json.dumps(config), "MODEL_PROVIDER": "scripted"} if via == "acp" else {}
+
+
+def _codex_provider(url: str) -> Mapping[str, str | int]:
+    return {
+        "name": "scripted",
+        "base_url": url,
+        "env_key": "OPENAI_API_KEY",
+        "wire_api": "responses",
+        "request_max_retries": 1,
+        "stream_max_retries": 1,
+    }
 
 
 def _codex_refuses(place: Path) -> tuple[str, ...]:
@@ -124,6 +141,7 @@ REAL = (
         "ANTHROPIC_API_KEY",
         _claude,
         model="sonnet",
+        settings=lambda via, url: {"CLAUDE_CODE_MAX_RETRIES": "2"},
         refuse=lambda place: ("--permission-mode", "dontAsk"),
     ),
     RealAgent(
@@ -133,6 +151,7 @@ REAL = (
         lambda home, url: {},
         model=MODEL,
         args=_codex_args,
+        settings=_codex_settings,
         refuse=_codex_refuses,
     ),
     RealAgent(

@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrator.agents.registry import build
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.model.agent import AgentEvent, AgentRequest, Finished, Started
+from orchestrator.ports import Agent
 from orchestrator.process import leftovers
 from tests.real.agents import KEY, RealAgent
 from tests.scripted_model.server import ScriptedModel, Talk
@@ -85,13 +86,7 @@ class Scene:
         """
         self.turns += 1
         refusal = self.agent.refuse(self.place) if refused else ()
-        config = AgentConfig(
-            kind=self.agent.name,
-            model=self.agent.model,
-            args=(*self.agent.args(self.url), *refusal),
-            env={self.agent.key: KEY},
-        )
-        agent = build(self.agent.name, {self.agent.name: config})
+        agent = self._built(refusal)
         asked = AgentRequest(
             prompt=PROMPT,
             transcript=str(self.place / f"turn-{self.turns}.log"),
@@ -106,6 +101,26 @@ class Scene:
         for event in running:
             events.append(event)
         return events
+
+    def _built(self, more: tuple[str, ...]) -> Agent:
+        args = (*self.agent.args(self.via, self.url), *more)
+        env = {self.agent.key: KEY, **self.agent.settings(self.via, self.url)}
+        if self.via == "acp":
+            from orchestrator.agents.acp.agent import AcpAgent
+            from orchestrator.agents.acp.speaker import SPEAKERS
+            from orchestrator.agents.preset import PRESETS
+
+            name = self.agent.name
+            return AcpAgent(
+                name,
+                SPEAKERS[name],
+                model=self.agent.model,
+                args=args,
+                variables=env,
+                passed=PRESETS[name].passed,
+            )
+        config = AgentConfig(kind=self.agent.name, model=self.agent.model, args=args, env=env)
+        return build(self.agent.name, {self.agent.name: config})
 
     def left(self, command: str = "") -> list[str]:
         """Returns what of this case still runs after a moment; `command` finds what lost its marker."""
