@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.agents.acp.speaker import Speaker
-from orchestrator.agents.programs import find_program
+from orchestrator.agents.programs import find_program, package_version
 from orchestrator.agents.turn import child_environment
 from orchestrator.errors import Refused
 from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest, Health
@@ -17,6 +18,8 @@ from orchestrator.process.spawn import minimal_environment
 from orchestrator.redaction.redactor import Redactor
 
 _KEYS = ("_KEY", "_TOKEN")
+_NEEDS = "the package agent-client-protocol is not installed"
+_INSTALL = "pip install 'orchestrator[agents]'"
 
 
 class AcpAgent:
@@ -55,14 +58,23 @@ class AcpAgent:
         return tuple(name for name in self._passed if name.endswith(_KEYS))
 
     def probe(self) -> AgentHealth:
-        """Returns where its program is; starts nothing: a bridge has no free question that it answers."""
+        """Returns where its program is and which package it belongs to; starts nothing.
+
+        Not every bridge knows `--version`: one that does not would wait for a client.
+        """
+        if not has_sdk():
+            return AgentHealth(Health.BROKEN, detail=f"{_NEEDS}: {_INSTALL}")
         program = self.speaker.program
         if os.sep in program and not os.path.isabs(program):
             return AgentHealth(Health.READY, program, detail="looked for in the tree when it starts")
         path = self._found()
         if path is None:
             return AgentHealth(Health.MISSING, detail=f"{program} was not found on PATH")
-        return AgentHealth(Health.READY, path)
+        return AgentHealth(Health.READY, path, version=package_version(path))
+
+    def is_installed(self) -> bool:
+        """Returns whether its program is on PATH; starts nothing."""
+        return self._found() is not None
 
     def run(
         self, request: AgentRequest, *, worktree: Path, cancelled: Callable[[], bool]
@@ -96,13 +108,16 @@ class AcpAgent:
 
     @property
     def _tells_model_at_start(self) -> bool:
-        return bool(self.speaker.model_option or self.speaker.model_variable)
+        speaker = self.speaker
+        return bool(speaker.model_option or speaker.model_variable or speaker.model_settings)
 
     def _all_variables(self) -> dict[str, str]:
-        told = (
-            {self.speaker.model_variable: self._model} if self.speaker.model_variable and self._model else {}
-        )
-        return {**self._variables, **told}
+        speaker, told = self.speaker, dict(self._variables)
+        if self._model and speaker.model_variable:
+            told[speaker.model_variable] = self._model
+        if self._model and speaker.model_settings:
+            told[speaker.model_settings] = _with_model(told.get(speaker.model_settings, ""), self._model)
+        return told
 
     def _method(self, environment: Mapping[str, str]) -> str:
         asked = self.speaker.authenticate.items()
@@ -129,6 +144,15 @@ class AcpAgent:
         return find_program(self.speaker.program, environment)
 
 
+def _with_model(settings: str, model: str) -> str:
+    """Returns settings, a JSON object, that name the model; what is no object is replaced."""
+    try:
+        given = json.loads(settings)
+    except ValueError:
+        given = {}
+    return json.dumps({**(given if isinstance(given, dict) else {}), "model": model})
+
+
 def has_sdk() -> bool:
     """Returns whether the package that speaks ACP is installed; imports nothing of it."""
     return importlib.util.find_spec("acp") is not None
@@ -142,7 +166,7 @@ def require_sdk(name: str) -> None:
     """
     if not has_sdk():
         raise Refused(
-            f"Agent {name} speaks ACP, which needs the package agent-client-protocol.",
+            f"Agent {name} cannot be led over ACP: {_NEEDS}.",
             code="extra-missing",
-            hint="pip install 'orchestrator[agents]'",
+            hint=_INSTALL,
         )

@@ -116,8 +116,10 @@ class Conversation:
             raise _Unfit(
                 f"it speaks version {able.protocol_version} of ACP, not version {acp.PROTOCOL_VERSION}"
             )
-        await self._authenticate([method.id for method in able.auth_methods or ()])
-        session = await self._enter(able.agent_capabilities or schema.AgentCapabilities())
+        offered = [method.id for method in able.auth_methods or ()]
+        if self._speech.speaker.authenticates_first:
+            await self._authenticate(offered)
+        session = await self._enter(able.agent_capabilities or schema.AgentCapabilities(), offered)
         options = list(_options(session.config_options))
         self._tell(Opened(self._session, self._speech.opened_with or _current(options, "model")))
         await self._set_mode(session.modes, options)
@@ -135,8 +137,21 @@ class Conversation:
             await self._conn.authenticate(method_id=method)
 
     async def _enter(
-        self, able: schema.AgentCapabilities
+        self, able: schema.AgentCapabilities, offered: list[str]
     ) -> schema.NewSessionResponse | schema.LoadSessionResponse:
+        """Opens the session; where that needs authentication first, once more after it."""
+        if self._speech.continues and not able.load_session:
+            raise _Unfit("it cannot go on with an earlier session", Cause.SESSION_LOST)
+        try:
+            return await self._new_or_loaded()
+        except acp.RequestError as error:
+            can_retry = self._speech.method and not self._speech.speaker.authenticates_first
+            if error.code != _AUTH_REQUIRED or not can_retry:
+                raise
+        await self._authenticate(offered)
+        return await self._new_or_loaded()
+
+    async def _new_or_loaded(self) -> schema.NewSessionResponse | schema.LoadSessionResponse:
         speech = self._speech
         if not speech.continues:
             self._step = "session/new"
@@ -144,8 +159,6 @@ class Conversation:
             self._session = made.session_id
             return made
         self._step = "session/load"
-        if not able.load_session:
-            raise _Unfit("it cannot go on with an earlier session", Cause.SESSION_LOST)
         loaded = await self._conn.load_session(cwd=speech.cwd, session_id=speech.continues, mcp_servers=[])
         self._session = speech.continues
         return loaded

@@ -15,8 +15,9 @@ class Speaker:
     """How one program is started to speak ACP on its standard streams, and what has to be set in a session.
 
     `modes`: the session modes that are right for us, the best first; none: its own is left alone. With
-    `model_option` or `model_variable` the model is told when it starts, else in the session.
-    `authenticate` maps a variable to the method that is asked for when that variable is set.
+    `model_option`, `model_variable` or `model_settings` (a variable that holds a JSON object) the model is
+    told when it starts, else in the session. `authenticate` maps a variable to the method that is asked for
+    when that variable is set; `authenticates_first`: at once, not only when it refuses a session without.
     `always_metered`: it tells its usage after every turn that reached a model, so that a turn without any is
     no success. `tokens_of_turn`: the tokens that it tells are those of the whole turn.
     `hard_limits` names the limits that its headless form can keep, and ACP cannot.
@@ -27,7 +28,9 @@ class Speaker:
     modes: tuple[str, ...] = ()
     model_option: str = ""
     model_variable: str = ""
+    model_settings: str = ""
     authenticate: Mapping[str, str] = field(default_factory=dict)
+    authenticates_first: bool = False
     always_metered: bool = False
     tokens_of_turn: bool = True
     hard_limits: frozenset[str] = frozenset()
@@ -42,13 +45,20 @@ SPEAKERS: Mapping[str, Speaker] = {
         hard_limits=frozenset({"max_turns", "max_cost_usd"}),
     ),
     # Never its mode `agent`: there a model answers for us what the sandbox does not allow.
-    "codex": Speaker(program="codex-acp", modes=("workspace-write",), always_metered=True),
+    "codex": Speaker(
+        program="codex-acp",
+        modes=("workspace-write",),
+        model_settings="CODEX_CONFIG",
+        authenticate={"CODEX_API_KEY": "api-key", "OPENAI_API_KEY": "api-key"},
+        always_metered=True,
+    ),
     "gemini": Speaker(
         program="gemini",
         args=("--acp", "--skip-trust"),
         modes=("default",),
         model_option="-m",
         authenticate={"GEMINI_API_KEY": "gemini-api-key"},
+        authenticates_first=True,
         always_metered=True,
         hard_limits=frozenset({"max_turns"}),
     ),

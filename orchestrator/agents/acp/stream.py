@@ -18,7 +18,7 @@ from orchestrator.process.wire import Wire
 
 MAX_FRAME_BYTES = 16 << 20
 _INBOX_BYTES = 4 << 20
-_MAX_UNREAD_BYTES = 64 << 20
+MAX_UNREAD_BYTES = 16 << 20
 _MAX_NOISE_LINES = 1000
 _SHOWN = 200
 _TURNS = 64
@@ -67,7 +67,7 @@ class AgentStream:
 
     async def send(self, message: Message) -> None:
         """Sends one message; an agent that reads nothing of many is not listened to any more."""
-        if self.wire.waiting_bytes > _MAX_UNREAD_BYTES:
+        if self.wire.waiting_bytes > MAX_UNREAD_BYTES:
             self._stop_listening("it does not read what it is sent")
             return
         self.wire.send(json.dumps(message, separators=(",", ":")).encode() + b"\n")

@@ -29,7 +29,7 @@ from orchestrator.process.spawn import supervise
 
 _POLL_S = 0.2
 _SAY_AFTER_S = 1.0
-_CANCEL_GRACE_S = 3.0
+_CANCEL_GRACE_S = 2.0
 _FAREWELL_S = 2.0
 _MAX_EVENTS = 1000
 
@@ -49,7 +49,7 @@ def take_turn(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[AgentEvent]
 
     The program runs only after the consumer has asked for the event that follows `Started`. `cancelled` is
     called in the consumer's thread: the agent is asked to end its turn, and stopped when it has not done so
-    after 3 s. When the iterator is closed or raises, everything is stopped at once before it returns.
+    after 2 s. When the iterator is closed or raises, everything is stopped at once before it returns.
     """
     if plan.command.log is not None:
         Disk().make_dir(Path(plan.command.log).parent)

@@ -3,6 +3,7 @@
 python fake_agent.py SCRIPT.json, where the script is an object:
 
 initialize, new, load: what these requests are answered with, over the defaults; {"error": {...}} refuses.
+needs_authentication: `session/new` is refused before `authenticate`.
 sessions: the ids that `session/load` knows. record: the file that receives every message it is sent.
 turn: the steps of a prompt, each an object whose first key is one of
   say, think TEXT · tool {..} (with write: NAME, ask: [kinds], repeat: N) · update {..}: sent as it is
@@ -10,8 +11,7 @@ turn: the steps of a prompt, each an object whose first key is one of
   raw TEXT: a line on stdout · warn TEXT: a line on stderr
   flood N: as many chunks of text · huge BYTES: one message
   request METHOD: asks the client and says what the answer was
-  close: ends its stdout · die STATUS · hang: `stage.hang()` · until_cancel: waits for `session/cancel`
-  deaf: never reads again, and asks for permission for ever.
+  close: ends its stdout · die STATUS · hang: `stage.hang()` · until_cancel: waits for `session/cancel`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Agent:
         self.asked = 0
         self.calls = 0
         self.cancelled = False
+        self.authenticated = False
         self.prompt: object = None
 
     def serve(self) -> None:
@@ -57,8 +58,8 @@ class Agent:
     def take(self, message: Json) -> None:
         answers: dict[str, Callable[[Json], Json]] = {
             "initialize": self.initialize,
-            "authenticate": lambda _: {},
-            "session/new": lambda _: {"sessionId": SESSION, **self.script.get("new", {})},
+            "authenticate": self.authenticate,
+            "session/new": self.new,
             "session/load": self.load,
             "session/set_mode": lambda _: {},
             "session/set_config_option": lambda _: {"configOptions": []},
@@ -78,6 +79,15 @@ class Agent:
             "agentCapabilities": {"loadSession": True},
             **self.script.get("initialize", {}),
         }
+
+    def authenticate(self, _: Json) -> Json:
+        self.authenticated = True
+        return {}
+
+    def new(self, _: Json) -> Json:
+        if self.script.get("needs_authentication") and not self.authenticated:
+            return {"error": {"code": -32000, "message": "Authentication required"}}
+        return {"sessionId": SESSION, **self.script.get("new", {})}
 
     def load(self, params: Json) -> Json:
         if params["sessionId"] not in self.script.get("sessions", []):
@@ -105,7 +115,8 @@ class Agent:
 
     def do_tool(self, tool: Json, _: Json) -> None:
         for _number in range(tool.get("repeat", 1)):
-            self.tool(tool)
+            if not self.cancelled:
+                self.tool(tool)
 
     def do_update(self, update: Json, _: Json) -> None:
         self.update(update)
@@ -151,10 +162,6 @@ class Agent:
         Path(stage.HANGING).touch()
         while not self.cancelled:
             self.hear()
-
-    def do_deaf(self, *_: object) -> None:
-        while True:
-            self.request("session/request_permission", permission("call-x", "read", ["allow_once"]))
 
     def tool(self, tool: Json) -> None:
         self.calls += 1
