@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.model.agent import Cause, Ending
+from tests.real.agents import Via
 
-VIAS = ("headless", "acp")
+VIAS: tuple[Via, ...] = ("headless", "acp")
 
 
 @dataclass(frozen=True, slots=True)

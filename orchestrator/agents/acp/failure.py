@@ -21,7 +21,7 @@ _SIGNS = (
     (
         Cause.NETWORK,
         r"econnrefused|econnreset|enotfound|etimedout|eai_again|connection (refused|reset|error|closed by)"
-        r"|fetch failed|network|unable to connect|cannot connect|getaddrinfo|socket hang up",
+        r"|fetch failed|network|unable to connect|can(?:no|')t connect|could not connect|getaddrinfo|socket hang up",
     ),
 )
 _COMPILED = tuple((cause, re.compile(pattern, re.IGNORECASE)) for cause, pattern in _SIGNS)
