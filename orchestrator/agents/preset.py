@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from orchestrator.agents.command import argument, harmless
 from orchestrator.agents.homes import login_of, settle
@@ -119,14 +120,20 @@ class PresetAgent:
         for event in take_turn(invocation, request, worktree=worktree, cancelled=cancelled):
             yield self._advised(event) if isinstance(event, Finished) else event
 
-    def argv(self, prompt: str | None, request: AgentRequest | None = None) -> tuple[str, ...]:
-        """Returns its command line; without a prompt it reads one from standard input."""
+    def argv(
+        self, prompt: str | None, request: AgentRequest | None = None, *, chosen: str = ""
+    ) -> tuple[str, ...]:
+        """Returns its command line; without a prompt it reads one from standard input.
+
+        `chosen` is the id that a new session gets, where the tool lets us choose it.
+        """
         preset, session = self.preset, request.continues if request is not None else ""
         asked = () if prompt is None else (*preset.prompt_option, harmless(argument(prompt)))
         model = (preset.model_option, self._model) if self._model else ()
         going_on = tuple(word.replace("{session}", session) for word in preset.resume) if session else ()
         limits = self._hard_limits(request) if request is not None else ()
-        options = (*preset.after, *model, *limits, *self._args)
+        new = tuple(word.replace("{session}", chosen) for word in preset.choose) if chosen else ()
+        options = (*preset.after, *model, *new, *limits, *self._args)
         before = preset.before
         if session and preset.resume_before:
             before, asked = preset.resume_before, (*going_on, *asked)
@@ -145,16 +152,18 @@ class PresetAgent:
 
     def _invocation(self, request: AgentRequest) -> Invocation:
         preset, prompt = self.preset, request.prompt.encode("utf-8", "surrogateescape")
-        by_argument = len(prompt) <= MAX_ARGUMENT_BYTES
+        asked = request.prompt if len(prompt) <= MAX_ARGUMENT_BYTES else None
+        chosen = str(uuid4()) if preset.choose and not request.continues else ""
         return Invocation(
-            argv=(self._program(), *self.argv(request.prompt if by_argument else None, request)[1:]),
-            stdin=b"" if by_argument else prompt,
+            argv=(self._program(), *self.argv(asked, request, chosen=chosen)[1:]),
+            stdin=b"" if asked is not None else prompt,
             variables={**preset.quiet, **self._home(request), **self._variables},
             passed=preset.passed,
             limits=self._limits,
             parser=preset.parser,
             rules=Rules(preset.meanings, tells_end=True, is_metered=preset.is_metered),
             model=self._model or "",
+            session=chosen,
             redactor=self._redactor,
         )
 

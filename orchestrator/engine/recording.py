@@ -21,7 +21,7 @@ from orchestrator.model.agent import (
 )
 from orchestrator.model.event import EventKind
 from orchestrator.model.json import Json, JsonObject
-from orchestrator.model.run import Execution, Usage
+from orchestrator.model.run import Execution, ExecutionProgress, Usage
 
 Number = TypeVar("Number", int, float)
 
@@ -36,16 +36,17 @@ class Recorder:
     What an agent's process and session are is durable when `take` returns. Anything else becomes so within
     50 ms, many events in one transaction: a kill loses at most those of the last 50 ms. Where events come
     faster than they can be written, `take` waits. `about` names the step and goes into what was spent.
+    Without an execution (a run that is being planned) process and session are not kept.
 
     Raises:
         DiskFailed, StateLost: from `take` or at the end; nothing that comes later is recorded.
     """
 
-    def __init__(self, work: Work, execution: Execution, about: Mapping[str, Json]) -> None:
+    def __init__(self, work: Work, execution: Execution | None, about: Mapping[str, Json]) -> None:
         self._work = work
         self._execution = execution
         self._about = dict(about)
-        self._progress = execution.progress
+        self._progress = execution.progress if execution is not None else ExecutionProgress()
         self._group: list[tuple[EventKind, JsonObject]] = []
         self._lock = threading.Lock()
         self._filled = threading.Event()
@@ -102,7 +103,8 @@ class Recorder:
         )
         with self._work.context.state.transaction():
             self._write()
-            self._work.context.state.set_execution_progress(self._execution.id, self._progress)
+            if self._execution is not None:
+                self._work.context.state.set_execution_progress(self._execution.id, self._progress)
 
     def _add(self, kind: EventKind, facts: JsonObject) -> None:
         with self._lock:
@@ -145,7 +147,8 @@ def usage_told(work: Work, execution: Execution) -> Usage:
     step: dict[str, Json] = {
         "phase": execution.phase_id,
         "attempt": execution.attempt,
-        "step": execution.progress.steps_done + 1,
+        "round": execution.progress.rounds.iteration,
+        "step": execution.progress.steps_done % len(work.steps) + 1,
     }
     told = Usage()
     for event in work.context.state.events(work.run_id):

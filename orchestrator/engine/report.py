@@ -55,7 +55,7 @@ def build_report(state: StateManager, run_id: RunId) -> RunReport:
     """
     run = state.get_run(run_id)
     executions = tuple(state.get_executions(run_id))
-    usage = Usage()
+    usage = run.metadata.progress.planning
     for execution in executions:
         usage = add_usage(usage, execution.progress.usage)
     checks: dict[str, CheckLine] = {}
@@ -68,7 +68,7 @@ def build_report(state: StateManager, run_id: RunId) -> RunReport:
         elif event.kind is EventKind.STEP_STARTED:
             agents[_text(event.data.get("agent"))] = None
         elif event.kind is EventKind.AGENT_USAGE and event.data.get("agent"):
-            spent[tuple(event.data.get(name) for name in ("phase", "attempt", "step"))] = event.data
+            spent[tuple(event.data.get(name) for name in ("phase", "attempt", "round", "step"))] = event.data
     return RunReport(
         run=run,
         phases=tuple(state.get_phases_for_run(run_id)),
@@ -160,7 +160,7 @@ def _spent_table(report: RunReport) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for facts in report.spent:
-        step = f"{facts.get('phase')} {facts.get('attempt')}.{facts.get('step')}"
+        step = f"{facts.get('phase')} {facts.get('attempt')}.{facts.get('round')}.{facts.get('step')}"
         tokens = ("input_tokens", "output_tokens")
         metered = any(facts.get(name) is not None for name in (*tokens, "cost_usd"))
         counts = (
@@ -197,6 +197,8 @@ def _finding_list(report: RunReport) -> str:
     for recorded in sorted(remaining, key=lambda r: order.index(r.finding.severity)):
         finding = recorded.finding
         age = "new" if recorded.is_new else "also on the base"
+        if finding.sources:
+            age = f"by {', '.join(finding.sources)}"
         place = f"`{_cell(finding.location)}` " if finding.location else ""
         lines.append(f"- {finding.severity} {finding.category} ({age}): {place}{_plain(finding.message)}")
     return "\n".join(lines).rstrip()
