@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -68,7 +69,9 @@ def test_write(scene: Scene, record_property: Told) -> None:
 
 
 def expected_usage(scene: Scene) -> tuple[int | None, int | None]:
-    return (None, None) if (scene.agent.name, scene.via) == ("copilot", "headless") else (240, 60)
+    # Copilot tells no tokens headless, opencode over ACP those of the last answer alone.
+    silent = (scene.agent.name, scene.via) in (("copilot", "headless"), ("opencode", "acp"))
+    return (None, None) if silent else (240, 60)
 
 
 def test_refuse(scene: Scene, record_property: Told) -> None:
@@ -88,6 +91,8 @@ def test_refuse(scene: Scene, record_property: Told) -> None:
 def test_resume(scene: Scene, record_property: Told) -> None:
     talk = scene.play(WRITES_HELLO)
     first = finished(scene.take())
+    if (scene.agent.name, scene.via) == ("gemini", "acp"):  # it overwrites a session of the same minute
+        time.sleep(60.2 - time.time() % 60)
 
     events = scene.take(prompt="And now?", continues=first.agent_session)
 
@@ -155,7 +160,7 @@ def test_limit(scene: Scene, record_property: Told) -> None:
     # Ever different, because gemini 0.61.0 notices when it repeats itself, and ends.
     scene.play(tuple(Shell(f"echo {number}") for number in range(500)))
 
-    events = scene.take(timeout_s=12.0, max_turns=2)
+    in_time = expected(scene.agent.name, scene.via, scene.case).ending is Ending.LIMIT
+    events = scene.take(timeout_s=45.0 if in_time else 12.0, max_turns=2)
 
-    end = judged(scene, events, record_property)
-    assert end.ending in (Ending.LIMIT, Ending.DEADLINE)
+    judged(scene, events, record_property)

@@ -15,7 +15,7 @@ _SIGNS = (
     ),
     (
         Cause.CREDENTIAL,
-        r"\b401\b|unauthori[sz]ed|authenticat|auth.?required|not logged in|log ?in\b|invalid.{0,10}api.?key"
+        r"\b401\b|unauthori[sz]ed|authenticat|auth.?required|not logged in|log ?in\b|(invalid|incorrect|wrong).{0,10}api.?key"
         r"|api.?key.{0,20}(missing|required|invalid|not (set|found|valid))|credential",
     ),
     (
