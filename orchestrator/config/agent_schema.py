@@ -130,8 +130,14 @@ class Agent(Section):
 class Roles(Section):
     """Agents for steps that name none."""
 
-    planner: Name | None = later(None, "The agent that makes plans.")
-    reviewer: Name | None = later(None, "The agent that reviews.")
+    planner: Name | None = Field(
+        None,
+        description="The agent that is asked for the plan of a run (not with `--agent`, `--command` or "
+        "`--plan`), and that takes steps of the task plan that name none. null: one phase.",
+    )
+    reviewer: Name | None = Field(
+        None, description="The agent that takes steps of the tasks review and suggestions that name none."
+    )
 
 
 class Tool(Section):
