@@ -11,7 +11,7 @@ from orchestrator.model.plan import Plan, PlanRequest
 
 
 class Agent(Protocol):
-    """Works on a task in a tree. Implementations: `agents.command`, `agents.preset`."""
+    """Works on a task in a tree. Implementations: `agents.command`, `agents.preset`, `agents.acp`."""
 
     @property
     def name(self) -> str:

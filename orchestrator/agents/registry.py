@@ -205,6 +205,7 @@ def _acp(wish: _Wish, speaker: Speaker, preset: Preset | None) -> AcpAgent:
         args=wish.args,
         variables={**(preset.quiet if preset is not None else {}), **wish.variables},
         passed=preset.passed if preset is not None else (),
+        home=preset.home if preset is not None else None,
         limits=wish.limits,
         redactor=wish.redactor,
     )

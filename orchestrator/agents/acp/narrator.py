@@ -48,13 +48,12 @@ class Narrator:
         self.limit = ""
         self.cost_usd: float | None = None
         self.refused = ""
-        self.used_tools = False
+        self.turns = 1
         self._tell = tell
         self._limits = limits
         self._soon = soon
         self._on_limit = on_limit
         self._cost_before = 0.0
-        self._turns = 1
         self._between = False
         self._open: dict[str, Update] = {}
         self._refused_calls: set[str] = set()
@@ -140,7 +139,6 @@ class Narrator:
         self._refused_calls.discard(name)
         self._open.pop(name, None)
         self._tell_tool(call, ToolState.DENIED if was_refused else end, name)
-        self.used_tools = True
         self._between = not self._open
 
     def _tell_tool(self, call: Update, state: ToolState, name: str) -> None:
@@ -167,8 +165,9 @@ class Narrator:
     def _begin_turn(self) -> None:
         if self._between:
             self._between = False
-            self._turns += 1
-            if self._limits.turns is not None and self._turns > self._limits.turns:
+            self.turns += 1
+            self._spent()
+            if self._limits.turns is not None and self.turns > self._limits.turns:
                 self._reach(f"stopped after {self._limits.turns} turns of its model")
 
     def _cost(self, cost: object) -> None:
@@ -181,9 +180,12 @@ class Narrator:
             self._cost_before = total
             return
         self.cost_usd = max(0.0, total - self._cost_before)
-        self._tell(Spent(Usage(cost_usd=self.cost_usd)))
+        self._spent()
         if self._limits.cost_usd is not None and self.cost_usd > self._limits.cost_usd:
             self._reach(f"stopped after spending {self.cost_usd:.4f} USD of {self._limits.cost_usd:g}")
+
+    def _spent(self) -> None:
+        self._tell(Spent(Usage(cost_usd=self.cost_usd, turns=self.turns)))
 
     def _reach(self, limit: str) -> None:
         if not self.limit:

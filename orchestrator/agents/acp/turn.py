@@ -203,6 +203,8 @@ class _Turn:
             input_tokens=told.input_tokens,
             output_tokens=told.output_tokens,
             cost_usd=narrator.cost_usd,
+            cached_tokens=told.cached_tokens,
+            turns=narrator.turns if narrator.live else None,
             cpu_s=ended.cpu_s,
             wall_s=ended.wall_s,
             peak_memory_bytes=ended.peak_memory_bytes,

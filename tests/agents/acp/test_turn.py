@@ -50,7 +50,8 @@ def test_a_turn_is_told_from_its_session_to_its_tokens(scripted: Scripted) -> No
 
     kinds = [type(event).__name__ for event in events]
     assert kinds == [
-        *("Started", "Opened", "Said", "UsedTool", "AskedPermission", "UsedTool", "Said", "Spent", "Finished")
+        *("Started", "Opened", "Said", "UsedTool", "AskedPermission", "UsedTool"),
+        *("Spent", "Said", "Spent", "Finished"),
     ]
     assert events[1] == Opened("fake-session-1")
     assert [event.text for event in events if isinstance(event, Said)] == ["I look.", "Done."]
@@ -276,6 +277,39 @@ def test_tokens_are_found_where_gemini_tells_them(scripted: Scripted) -> None:
     assert (end.ending, end.usage.input_tokens, end.usage.output_tokens) == (Ending.FINISHED, 240, 60)
 
 
+@pytest.mark.parametrize(
+    ("usage", "input_tokens"),
+    [
+        (
+            {
+                "inputTokens": 40,
+                "outputTokens": 60,
+                "cachedReadTokens": 150,
+                "cachedWriteTokens": 50,
+                "totalTokens": 300,
+            },
+            240,
+        ),
+        ({"inputTokens": 240, "outputTokens": 60, "cachedReadTokens": 150, "totalTokens": 300}, 240),
+    ],
+    ids=["apart", "within"],
+)
+def test_cached_tokens_are_a_part_of_the_input_however_they_are_told(
+    usage: Step, input_tokens: int, scripted: Scripted
+) -> None:
+    end = scripted.end({"end": "end_turn", "usage": usage})
+
+    assert (end.usage.input_tokens, end.usage.cached_tokens) == (input_tokens, 150)
+
+
+def test_turns_of_the_model_are_told_as_they_begin(scripted: Scripted) -> None:
+    agent = scripted.agent({"tool": {}}, {"tool": {}}, {"say": "Done."}, END)
+
+    events = scripted.take(agent)
+
+    assert [event.usage.turns for event in events if isinstance(event, Spent)] == [2, 3, 3]
+
+
 def test_tokens_of_the_last_step_alone_are_not_told_as_those_of_the_turn(scripted: Scripted) -> None:
     speaker = Speaker("", always_metered=True, tokens_of_turn=False)
     cost = {"update": {"sessionUpdate": "usage_update", "used": 9, "size": 99, "cost": usd(0.002)}}
@@ -283,7 +317,7 @@ def test_tokens_of_the_last_step_alone_are_not_told_as_those_of_the_turn(scripte
     events = scripted.take(scripted.agent(cost, END, speaker=speaker))
 
     spent = [event.usage for event in events if isinstance(event, Spent)]
-    assert spent[0] == Usage(cost_usd=0.002)
+    assert spent[0] == Usage(cost_usd=0.002, turns=1)
     end = events[-1]
     assert isinstance(end, Finished)
     assert (end.ending, end.usage.input_tokens, end.usage.cost_usd) == (Ending.FINISHED, None, 0.002)
