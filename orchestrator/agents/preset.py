@@ -105,6 +105,12 @@ class PresetAgent:
             login=login,
         )
 
+    @property
+    def hard_limits(self) -> frozenset[str]:
+        """Returns which limits of a request it keeps itself."""
+        options = {"max_turns": self.preset.max_turns, "max_cost_usd": self.preset.max_cost_usd}
+        return frozenset(name for name, option in options.items() if option)
+
     def is_installed(self) -> bool:
         """Returns whether its program is on PATH; starts nothing."""
         return find_program(self.preset.program, self._probe_environment()) is not None
