@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.agents.acp.speaker import Speaker
+from orchestrator.agents.homes import Home, settle
 from orchestrator.agents.programs import find_program, package_version
 from orchestrator.agents.turn import child_environment
 from orchestrator.errors import Refused
@@ -40,6 +41,7 @@ class AcpAgent:
         args: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
         passed: tuple[str, ...] = (),
+        home: Home | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         redactor: Redactor | None = None,
     ) -> None:
@@ -49,6 +51,7 @@ class AcpAgent:
         self._args = args
         self._variables = dict(variables or {})
         self._passed = passed
+        self._home = home
         self._limits = limits
         self._redactor = redactor or Redactor()
 
@@ -88,7 +91,7 @@ class AcpAgent:
         # Here, because it imports asyncio, pydantic models and the SDK.
         from orchestrator.agents.acp import conversation, narrator, permission, turn
 
-        environment = child_environment(request, self._all_variables(), self._passed)
+        environment = self._environment(request)
         speech = conversation.Speech(
             self.speaker,
             cwd=os.path.abspath(worktree),
@@ -105,6 +108,13 @@ class AcpAgent:
             permission.inside(worktree, request.home),
         )
         return turn.take_turn(plan, cancelled)
+
+    def _environment(self, request: AgentRequest) -> dict[str, str]:
+        environment = child_environment(request, self._all_variables(), self._passed)
+        if not request.home or self._home is None:
+            return environment
+        led = settle(self._home, request.home, environment)
+        return child_environment(request, {**led, **self._all_variables()}, self._passed)
 
     @property
     def _tells_model_at_start(self) -> bool:

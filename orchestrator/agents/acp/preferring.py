@@ -44,6 +44,6 @@ class PreferringAcp:
         """Returns the form that a turn is led in."""
         limits = {"max_turns": request.max_turns, "max_cost_usd": request.max_cost_usd}
         asked = {name for name, limit in limits.items() if limit is not None}
-        if asked & self.acp.speaker.hard_limits and self.headless.is_installed():
+        if asked & self.headless.hard_limits and self.headless.is_installed():
             return self.headless
         return self.acp
