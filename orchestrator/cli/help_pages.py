@@ -126,6 +126,10 @@ Options:
   --include-changes              Start from your uncommitted changes too.
   --wait                         Wait here instead of ending with status 6.
   --max-time S                   Seconds for the whole run.  [x>=1]
+  --max-cost USD                 US dollars for the whole run, as far as agents
+                                 tell.  [x>=1e-06]
+  --max-turns N                  Turns of models (or uses of tools) in the whole
+                                 run.  [x>=1]
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

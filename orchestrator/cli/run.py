@@ -59,8 +59,16 @@ def run(
     max_time: Annotated[
         float | None, typer.Option(metavar="S", min=1, help="Seconds for the whole run.")
     ] = None,
-    max_cost: Annotated[float | None, typer.Option(hidden=True)] = None,
-    max_turns: Annotated[float | None, typer.Option(hidden=True)] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            metavar="USD", min=0.000001, help="US dollars for the whole run, as far as agents tell."
+        ),
+    ] = None,
+    max_turns: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Turns of models (or uses of tools) in the whole run."),
+    ] = None,
 ) -> int:
     """Lets agents work on a task, checks what they leave, and leaves a branch."""
     call = invocation(ctx)
@@ -73,7 +81,6 @@ def run(
     from orchestrator.workspace import make_stored_known
 
     asked.require_one_worker({"--workflow": workflow, "--agent": agent, "--command": command})
-    asked.refuse_later({"--max-cost": max_cost, "--max-turns": max_turns})
     words = asked.split_command(command)
     wanted_id = parse_run_id(run_id) if run_id is not None else None
     phases = asked.read_plan(plan, call.directory)
@@ -88,6 +95,8 @@ def run(
             integrate=integrate or Integrate(config.git.integrate),
             require_clean=require_clean,
             max_time_s=max_time,
+            max_cost_usd=max_cost,
+            max_turns=max_turns,
         )
         request = RunRequest(
             task=text,

@@ -37,21 +37,33 @@ class Model(Section):
 
 
 class Agent(Section):
-    """A coding agent: a preset, or any command."""
+    """A coding agent: a preset, any program that speaks ACP, or any command."""
 
     kind: Kind = Field(
-        description="What it is: `command`, or a preset; needless for an agent named like its preset."
+        description="What it is: `command`, `acp` (any program that speaks the Agent Client Protocol on its "
+        "standard streams), or a preset; needless for an agent named like its preset."
     )
     command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = Field(
         None,
-        description="Kind command: the words of its command line, started without a shell. "
-        "`{prompt}`, `{prompt_file}` and `{worktree}` are replaced.",
+        description="Kinds command and acp: the words of its command line, started without a shell. Kind "
+        "command: `{prompt}`, `{prompt_file}` and `{worktree}` are replaced.",
     )
     stdin: Literal["prompt", "none"] = Field(
         "none", description="Kind command: what its standard input receives."
     )
     model: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="Presets: the model that the agent is told to use."
+        None, description="Presets and kind acp: the model that the agent is told to use."
+    )
+    via: Literal["auto", "acp", "headless"] = Field(
+        "auto",
+        description="Presets: how it is led. `auto` is ACP where the agent or its bridge can speak it and "
+        "nothing is asked that only its headless form can do: `args`, or a limit that it keeps itself.",
+    )
+    mode: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="Kind acp: the id of the session mode that is set."
+    )
+    authenticate: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="Kind acp: the id of the authentication method that is asked for at the start."
     )
     args: tuple[Word, ...] = Field((), description="Further words for its command line.")
     env: dict[VariableName, Text] = Field(
@@ -76,19 +88,36 @@ class Agent(Section):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Agent:
-        if self.kind == "command":
-            if self.command is None:
-                raise ValueError("an agent of kind command needs `command`, a list of words")
-            if not self.command[0]:
-                raise ValueError("the first word of `command` names the program and cannot be empty")
-            if self.model is not None:
-                raise ValueError("`model` means nothing to an agent of kind command: name it in `command`")
-        elif self.command is not None or self.stdin != "none":
-            raise ValueError(f"`command` and `stdin` belong to kind command; `{self.kind}` brings its own")
+        rules = {"command": self._of_command, "acp": self._of_acp}
+        rules.get(self.kind, self._of_preset)()
+        if self.kind != "acp" and (self.mode is not None or self.authenticate is not None):
+            raise ValueError(f"`mode` and `authenticate` belong to kind acp, not to kind {self.kind}")
+        if self.kind in rules and self.via != "auto":
+            raise ValueError(f"`via` belongs to presets; an agent of kind {self.kind} is led in one way")
         reserved = [name for name in self.env if name.upper().startswith("ORCHESTRATOR_")]
         if reserved:
             raise ValueError(f"the variable {reserved[0]} is set by orchestrator itself")
         return self
+
+    def _of_command(self) -> None:
+        if self.command is None:
+            raise ValueError("an agent of kind command needs `command`, a list of words")
+        if not self.command[0]:
+            raise ValueError("the first word of `command` names the program and cannot be empty")
+        if self.model is not None:
+            raise ValueError("`model` means nothing to an agent of kind command: name it in `command`")
+
+    def _of_acp(self) -> None:
+        if self.command is None:
+            raise ValueError("an agent of kind acp needs `command`, a list of words")
+        if not self.command[0]:
+            raise ValueError("the first word of `command` names the program and cannot be empty")
+        if self.stdin != "none":
+            raise ValueError("`stdin` belongs to kind command: an agent of kind acp is asked over ACP")
+
+    def _of_preset(self) -> None:
+        if self.command is not None or self.stdin != "none":
+            raise ValueError(f"`command` and `stdin` belong to kind command; `{self.kind}` brings its own")
 
 
 class Roles(Section):

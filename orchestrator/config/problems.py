@@ -139,7 +139,7 @@ def _usable(section: type[BaseModel]) -> list[str]:
 
 def _missing(path: Path) -> str:
     if path[-1] == "kind":
-        kinds = ", ".join(("command", *PRESETS))
+        kinds = ", ".join(("command", "acp", *PRESETS))
         return f"`{_shown(path[:-1])}` needs `kind`, one of: {kinds}"
     return f"`{_shown(path[:-1])}` needs `{path[-1]}`"
 

@@ -154,7 +154,11 @@ class Execution(Section):
         600.0, description="Seconds without any output after which an agent's turn is ended."
     )
     max_parallel: Amount = later(2, "Phases worked on at the same time at most.")
-    stuck_after_s: Seconds = later(900.0, "Seconds without progress after which a person is told.")
+    stuck_after_s: Seconds = Field(
+        900.0,
+        description="Seconds without progress (no change of a file, nothing new said or done) after which an "
+        "agent's turn is ended. It is tried once more in a fresh session; then a person is asked.",
+    )
     retry_backoff_s: Annotated[float, Field(ge=0, le=YEAR_S, allow_inf_nan=False)] = Field(
         5.0, description="Seconds before the first retry; doubled for each further one."
     )
@@ -172,9 +176,15 @@ class Limits(Section):
 class Budget(Section):
     """What a run may cost."""
 
-    max_cost_usd: Money | None = later(None, "US dollars at most.")
-    max_tokens: Amount | None = later(None, "Tokens at most.")
-    max_turns: Amount | None = later(None, "Turns at most.")
+    max_cost_usd: Money | None = Field(None, description="US dollars at most; null: no limit.")
+    max_tokens: Amount | None = Field(
+        None, description="Tokens at most, those read and those written; null: no limit."
+    )
+    max_turns: Amount | None = Field(
+        None,
+        description="Turns of models at most (uses of tools, where an agent does not count them); "
+        "null: no limit.",
+    )
     allowed_hours: str | None = later(None, "Hours of the day in which work is done.")
 
 

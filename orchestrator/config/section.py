@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 T = TypeVar("T")
 
 PRESETS = ("claude", "codex", "gemini", "copilot", "opencode")
-LATER_KINDS = ("acp", "llm")
+LATER_KINDS = ("llm",)
 
 YEAR_S = 366 * 24 * 3600
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -25,7 +25,7 @@ Seconds = Annotated[float, Field(gt=0, le=YEAR_S, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Amount = Annotated[int, Field(ge=1, le=2**50)]
 Money = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
-Kind = Literal["command", "claude", "codex", "gemini", "copilot", "opencode"]
+Kind = Literal["command", "acp", "claude", "codex", "gemini", "copilot", "opencode"]
 Approve = Literal["never", "edits", "commands", "diff", "plan"]
 Sandbox = Literal["auto", "bwrap", "off"]
 

@@ -6,12 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.engine import verification
-from orchestrator.engine.budget import is_used_up
+from orchestrator.engine.budget import MORE, remaining
 from orchestrator.engine.keeping import checkpoint_tree, existing_tree, keep, open_tree
+from orchestrator.engine.recording import add_usage, usage_told
 from orchestrator.engine.schedule import BeginAttempt
 from orchestrator.engine.verdict import Evidence, reach_verdict
 from orchestrator.engine.work import Work
+from orchestrator.model.agent import Cause
 from orchestrator.model.event import EventKind
+from orchestrator.model.ids import PhaseId
 from orchestrator.model.run import (
     Execution,
     ExecutionProgress,
@@ -24,8 +27,8 @@ from orchestrator.model.verdict import Decision, Verdict
 from orchestrator.process import leftovers
 from orchestrator.verify.clean import discard
 
-MORE_TIME = "more time"
-"""What a run waits for whose time is used up; resuming it grants as much again."""
+QUOTA_WAIT_S = 120.0
+"""How long a run waits at least after a service said that it was asked too often, in seconds."""
 
 
 def begin_phase(work: Work, phase: Phase) -> None:
@@ -52,6 +55,7 @@ def settle_interrupted(work: Work, execution: Execution) -> None:
     """Ends what a dead owner left running, checkpoints the tree and closes the attempt as interrupted."""
     end_leftovers(work, execution)
     progress = execution.progress
+    progress = replace(progress, usage=add_usage(progress.usage, usage_told(work, execution)))
     if existing_tree(work) is not None:
         tree = open_tree(work)
         checkpoint = keep(work, tree, f"interrupted attempt {execution.attempt}")
@@ -148,7 +152,8 @@ def _evidence(work: Work, phase: Phase, execution: Execution) -> Evidence:
         retries=phase.retries,
         max_retries=_max_retries(work, phase, execution),
         can_learn=progress.changed or _takes_prompts(work),
-        out_of_time=is_used_up(work),
+        out_of=remaining(work).used_up(),
+        hopeless=progress.cause == Cause.CREDENTIAL,
     )
 
 
@@ -158,6 +163,8 @@ def _retry(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
     state.update_phase_status(work.run_id, phase.id, PhaseStatus.IN_PROGRESS, retries=phase.retries + 1)
     if execution.progress.agent_failure is not None:
         delay_s = work.config.execution.retry_backoff_s * 2**phase.retries
+        if execution.progress.cause == Cause.QUOTA:
+            delay_s = max(delay_s, QUOTA_WAIT_S * 2**phase.retries)
         wake_at = datetime.now(UTC) + timedelta(seconds=delay_s)
         reason = f"another try: {execution.progress.agent_failure.rstrip('.')}"
         work.update_progress(lambda p: replace(p, wake_at=wake_at, waiting_for=reason))
@@ -166,27 +173,44 @@ def _retry(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
 def _ask(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> None:
     state = work.context.state
     state.fail_execution(execution.id, _sentence(verdict))
-    work.ask_person(
-        phase.id, _sentence(verdict), f"Give it as much time again: orchestrator resume {work.run_id}"
-    )
-    progress = replace(work.run.metadata.progress, waiting_for=MORE_TIME, wake_at=None)
-    state.update_run_status(work.run_id, RunStatus.WAITING, progress=progress)
+    part = remaining(work).used_up() or "time"
+    wait_for(work, phase.id, _sentence(verdict), MORE[part])
 
 
 def _abort(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> None:
     state = work.context.state
     state.fail_execution(execution.id, _sentence(verdict))
     state.update_phase_status(work.run_id, phase.id, PhaseStatus.FAILED)
-    look = "findings" if execution.progress.over else "log"
+    look = _where_to_look(work, execution)
     work.ask_person(
         phase.id,
         _sentence(verdict),
-        f"Look why (orchestrator {look} {work.run_id}), then: orchestrator resume {work.run_id}",
+        f"Look why (orchestrator {look}), then: orchestrator resume {work.run_id}",
     )
-    exit_status = 1 if execution.progress.over else 3
+    exit_status = _abort_status(execution)
     progress = replace(work.run.metadata.progress, error=_sentence(verdict), exit_status=exit_status)
     state.update_run_status(work.run_id, RunStatus.FAILED, progress=progress)
     work.record_finish(RunStatus.FAILED, exit_status)
+
+
+def _where_to_look(work: Work, execution: Execution) -> str:
+    if execution.progress.cause == Cause.CREDENTIAL:
+        return f"agents check {execution.progress.agent}"
+    return f"{'findings' if execution.progress.over else 'log'} {work.run_id}"
+
+
+def _abort_status(execution: Execution) -> int:
+    if execution.progress.cause == Cause.CREDENTIAL:
+        return 4
+    return 1 if execution.progress.over else 3
+
+
+def wait_for(work: Work, phase_id: PhaseId, reason: str, what: str) -> None:
+    """Lets the run wait for what only a person can give; `resume` gives it."""
+    wish = f"Give it as much {what.removeprefix('more ')} again" if what in MORE.values() else "Let it go on"
+    work.ask_person(phase_id, reason, f"{wish}: orchestrator resume {work.run_id}")
+    progress = replace(work.run.metadata.progress, waiting_for=what, wake_at=None)
+    work.context.state.update_run_status(work.run_id, RunStatus.WAITING, progress=progress)
 
 
 def _sentence(verdict: Verdict) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import assert_never
 
+from orchestrator.config.frozen import thaw
 from orchestrator.engine import attempt, integration, schedule
+from orchestrator.engine.budget import grant_again
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.guard import Guard
 from orchestrator.engine.keeping import save_lost_work, seal_rest
@@ -176,7 +178,7 @@ def _why(run: Run) -> str:
 def prepare_resume(context: EngineContext, run: Run) -> None:
     """Makes a failed or waiting run workable again; an interrupted one is left as it is.
 
-    What was asked of a person counts as answered; a run whose time was used up gets as much again.
+    What was asked of a person counts as answered; a run whose budget was used up gets as much again.
 
     Raises:
         Locked: another process works on this run; nothing was changed.
@@ -193,15 +195,12 @@ def prepare_resume(context: EngineContext, run: Run) -> None:
 
 
 def _resumed_progress(run: Run) -> RunProgress:
-    progress = run.metadata.progress
-    granted_s = run.metadata.options.max_time_s if progress.waiting_for == attempt.MORE_TIME else None
     return replace(
-        progress,
+        grant_again(run, thaw(run.metadata.config)),
         wake_at=None,
         waiting_for=None,
         error=None,
         exit_status=None,
-        extra_time_s=progress.extra_time_s + (granted_s or 0.0),
     )
 
 

@@ -27,10 +27,13 @@ def step_prompt(
     phase: Phase,
     step: StepTask,
     attempt: int,
-    resumed: bool,
+    interruption: tuple[str, str] | None,
     findings: Sequence[Finding],
 ) -> str:
-    """Returns the prompt of one step of one attempt."""
+    """Returns the prompt of one step of one attempt.
+
+    `interruption` tells what befell the attempt that it goes on with, and the diff of what that had changed.
+    """
     parts = [step.prompt or task]
     if phase.plan.description and phase.plan.description != task:
         parts.append(f"This is phase {phase.id} ({phase.plan.name}):\n{phase.plan.description}")
@@ -40,13 +43,20 @@ def step_prompt(
         )
     if step.kind:
         parts.append(f"Your part in it: {step.kind}." + (f" {step.description}" if step.description else ""))
-    if resumed:
-        parts.append("An earlier attempt was interrupted. Its work is in this directory; continue from it.")
+    if interruption is not None:
+        parts.append(_interrupted(*interruption))
     elif attempt > 1:
         parts.append(f"This is attempt {attempt}. The work of the attempt before is in this directory.")
     if findings:
         parts.append(_quoted_findings(findings))
     return "\n\n".join(parts) + "\n"
+
+
+def _interrupted(befell: str, changed: str) -> str:
+    told = f"An earlier attempt {befell}. Its work is in this directory; continue from it."
+    if not changed:
+        return f"{told} It had changed nothing yet."
+    return f"{told} It had changed this so far. {_QUOTED}\n```\n{_fenced(changed)}\n```"
 
 
 def _quoted_findings(findings: Sequence[Finding]) -> str:

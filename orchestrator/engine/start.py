@@ -253,9 +253,14 @@ def _limits(request: RunRequest) -> tuple[str, ...]:
         f"{execution.max_retries} retries",
         f"{execution.timeout_s:g} s a step, {execution.idle_timeout_s:g} s of silence",
     ]
-    if request.options.max_time_s is not None:
-        lines.append(f"{request.options.max_time_s:g} s in all")
-    return tuple(lines)
+    options, budget = request.options, request.config.budget
+    in_all = (
+        (options.max_time_s, "{:g} s in all"),
+        (options.max_cost_usd or budget.max_cost_usd, "${:g} in all, as far as agents tell"),
+        (budget.max_tokens, "{:,} tokens in all"),
+        (options.max_turns or budget.max_turns, "{:,} turns in all"),
+    )
+    return (*lines, *(words.format(limit) for limit, words in in_all if limit is not None))
 
 
 def _found(steps: tuple[PreviewStep, ...]) -> tuple[str, ...]:

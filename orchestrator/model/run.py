@@ -102,6 +102,8 @@ class RunOptions:
     integrate: Integrate = Integrate.BRANCH
     require_clean: bool = False
     max_time_s: float | None = None
+    max_cost_usd: float | None = None
+    max_turns: int | None = None
     found_agent: str | None = None
 
 
@@ -126,7 +128,7 @@ class RunProgress:
     `result` is the tip of the chain of phase commits (None: no phase has changed anything yet);
     `branch` is the full name of the result branch once it exists;
     `wake_at` tells when a waiting run may go on by itself, `waiting_for` says what for;
-    `extra_time_s` is what resuming added to the time allowed, in seconds;
+    `extra_time_s` is what resuming added to the time allowed, in seconds, and so the others of that name;
     `exit_status` is what a failed run makes its command end with (CONTRACT.md).
     """
 
@@ -139,6 +141,9 @@ class RunProgress:
     cancel_requested: bool = False
     merged: bool = False
     extra_time_s: float = 0.0
+    extra_cost_usd: float = 0.0
+    extra_tokens: int = 0
+    extra_turns: int = 0
     exit_status: int | None = None
     error: str | None = None
     notes: tuple[str, ...] = ()
@@ -197,11 +202,17 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What agents consumed; None means not metered, zero means measured as nothing."""
+    """What agents consumed; None means not metered, zero means measured as nothing.
+
+    `cached_tokens` is the part of `input_tokens` that the provider had kept. `turns` are the answers of the
+    model; where an agent does not count them, the uses of its tools.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    cached_tokens: int | None = None
+    turns: int | None = None
     cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_memory_bytes: int = 0
@@ -216,7 +227,9 @@ class ExecutionProgress:
     they were, `over` and `broken` which thresholds they exceeded and which gave no answer; `changed`
     tells that the attempt left another tree than it found; `receipts` are (tree, check, environment,
     tests run) of checks that passed and need not run again on that tree; `process` is (pid, start time in
-    clock ticks) of a supervised child while one runs.
+    clock ticks) of a supervised child while one runs. `agent` is who worked in the step that was begun last,
+    `agent_session` its own session, by which an interrupted turn can go on; `ending` how that step ended and
+    `cause` why, where it did not end well.
     """
 
     steps_done: int = 0
@@ -229,6 +242,10 @@ class ExecutionProgress:
     broken: tuple[str, ...] = ()
     changed: bool = False
     agent_failure: str | None = None
+    agent: str = ""
+    agent_session: str = ""
+    ending: str = ""
+    cause: str = ""
     process: tuple[int, int] | None = None
     usage: Usage = field(default_factory=Usage)
     receipts: tuple[tuple[str, str, str, int | None], ...] = ()

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.model.agent import AgentEvent, AgentRequest, Finished
 from orchestrator.ports import Agent
 
+MARK = f"mark-{uuid4().hex}"  # the processes of tests running beside are not ours
 Turn = Callable[..., list[AgentEvent]]
 
 
@@ -27,7 +28,7 @@ def request_(tmp_path: Path) -> AgentRequest:
     return AgentRequest(
         prompt="repair it",
         transcript=str(tmp_path / "artifacts" / "step-1.log"),
-        marker=f"mark-agents-{uuid4().hex}",  # the processes of a test running beside are not this one's
+        marker=MARK,
         timeout_s=60.0,
         idle_timeout_s=60.0,
     )

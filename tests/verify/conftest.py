@@ -18,6 +18,7 @@ from orchestrator.verify.checks import CheckRequest
 from tests.conftest import GitCall
 
 RequestFor = Callable[..., CheckRequest]
+MARK = f"mark-{uuid4().hex}"  # the processes of tests running beside are not ours
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -49,7 +50,7 @@ def request_for(repository: Path, trees: IsolatedTrees, git: GitCall, tmp_path: 
             verify=Verify.model_validate(verify),
             worktrees=Worktrees.model_validate(worktrees or {}),
             artifacts=tmp_path / "artifacts",
-            marker=f"mark-{uuid4().hex}",  # the processes of a test running beside are not this one's
+            marker=MARK,
             **{"timeout_s": 60.0, **options},  # type: ignore[arg-type]
         )
 
