@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     AGENT_TOOL = "agent.tool"
     AGENT_PERMISSION = "agent.permission"
     AGENT_USAGE = "agent.usage"
+    AGENT_REQUEST = "agent.request"
     CHECKPOINT_CREATED = "checkpoint.created"
     CHECK_STARTED = "check.started"
     CHECK_FINISHED = "check.finished"
