@@ -108,4 +108,8 @@ def _usage(message: JsonObject) -> Usage:
         input_tokens=taken_in if taken_in else total(*(count_at(one, key) for key in read_once)),
         output_tokens=given_out if taken_in else count_at(one, "output_tokens"),
         cost_usd=money_at(message, "total_cost_usd"),
+        cached_tokens=total(*(count_at(each, "cacheReadInputTokens") for each in models))
+        if taken_in
+        else count_at(one, "cache_read_input_tokens"),
+        turns=count_at(message, "num_turns"),
     )

@@ -81,4 +81,5 @@ def _usage(message: JsonObject) -> Usage:
     return Usage(
         input_tokens=count_at(message, "usage", "input_tokens"),  # what came from its cache is part of it
         output_tokens=count_at(message, "usage", "output_tokens"),
+        cached_tokens=count_at(message, "usage", "cached_input_tokens"),
     )

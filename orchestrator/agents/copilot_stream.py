@@ -58,6 +58,8 @@ class CopilotStream:
             Usage(
                 input_tokens=total(before.input_tokens, count_at(data, "inputTokens")),
                 output_tokens=total(before.output_tokens, count_at(data, "outputTokens")),
+                cached_tokens=total(before.cached_tokens, count_at(data, "cacheReadTokens")),
+                turns=total(before.turns, 1),
             )
         )
 

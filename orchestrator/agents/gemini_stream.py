@@ -76,4 +76,5 @@ class GeminiStream:
             self.account.fail(text_at(message, "error", "message"))
         stats = object_at(message, "stats")
         taken_in, given_out = count_at(stats, "input_tokens"), count_at(stats, "output_tokens")
-        return self.account.spend(Usage(input_tokens=taken_in, output_tokens=given_out))
+        cached = count_at(stats, "cached")
+        return self.account.spend(Usage(taken_in, given_out, cached_tokens=cached))

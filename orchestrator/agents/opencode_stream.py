@@ -57,4 +57,6 @@ def _added(before: Usage, part: JsonObject) -> Usage:
         input_tokens=total(before.input_tokens, count_at(tokens, "input"), *cached),
         output_tokens=total(before.output_tokens, *out),
         cost_usd=before.cost_usd if cost is None else cost + (before.cost_usd or 0.0),
+        cached_tokens=total(before.cached_tokens, cached[0]),
+        turns=total(before.turns, 1),
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from orchestrator.agents.command import argument, harmless
 from orchestrator.agents.homes import login_of, settle
@@ -46,6 +47,8 @@ class PresetAgent:
     """Starts a known coding agent headless; implements `ports.Agent`.
 
     Its word that it succeeded is worth nothing: what it did is judged by the tree and the checks.
+    `secrets` are the names that it will be given, `contained` tells that its home is always one of ours; both
+    count only when it is looked whether it can prove who asks.
     """
 
     takes_prompt = True
@@ -58,6 +61,8 @@ class PresetAgent:
         model: str | None = None,
         args: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
+        secrets: tuple[str, ...] = (),
+        contained: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         redactor: Redactor | None = None,
     ) -> None:
@@ -66,6 +71,8 @@ class PresetAgent:
         self._model = model
         self._args = args
         self._variables = dict(variables or {})
+        self._secrets = secrets
+        self._contained = contained
         self._limits = limits
         self._redactor = redactor or Redactor()
 
@@ -88,10 +95,11 @@ class PresetAgent:
             return health
         if self._refuses(environment):
             return AgentHealth(Health.BROKEN, path, health.version, _ROOT)
-        login = login_of(self.preset.home, self.credentials, environment)
+        login = self._login(environment)
         return replace(
             health,
             detail=f"not logged in: {self.preset.home.log_in}" if login is Login.NONE else "",
+            log_in=self.preset.home.log_in,
             tested=is_within(health.version, self.preset.tested),
             range=self.preset.tested,
             login=login,
@@ -119,14 +127,20 @@ class PresetAgent:
         for event in take_turn(invocation, request, worktree=worktree, cancelled=cancelled):
             yield self._advised(event) if isinstance(event, Finished) else event
 
-    def argv(self, prompt: str | None, request: AgentRequest | None = None) -> tuple[str, ...]:
-        """Returns its command line; without a prompt it reads one from standard input."""
+    def argv(
+        self, prompt: str | None, request: AgentRequest | None = None, *, chosen: str = ""
+    ) -> tuple[str, ...]:
+        """Returns its command line; without a prompt it reads one from standard input.
+
+        `chosen` is the id that a new session gets, where the tool lets us choose it.
+        """
         preset, session = self.preset, request.continues if request is not None else ""
         asked = () if prompt is None else (*preset.prompt_option, harmless(argument(prompt)))
         model = (preset.model_option, self._model) if self._model else ()
         going_on = tuple(word.replace("{session}", session) for word in preset.resume) if session else ()
         limits = self._hard_limits(request) if request is not None else ()
-        options = (*preset.after, *model, *limits, *self._args)
+        new = tuple(word.replace("{session}", chosen) for word in preset.choose) if chosen else ()
+        options = (*preset.after, *model, *new, *limits, *self._args)
         before = preset.before
         if session and preset.resume_before:
             before, asked = preset.resume_before, (*going_on, *asked)
@@ -145,16 +159,18 @@ class PresetAgent:
 
     def _invocation(self, request: AgentRequest) -> Invocation:
         preset, prompt = self.preset, request.prompt.encode("utf-8", "surrogateescape")
-        by_argument = len(prompt) <= MAX_ARGUMENT_BYTES
+        asked = request.prompt if len(prompt) <= MAX_ARGUMENT_BYTES else None
+        chosen = str(uuid4()) if preset.choose and not request.continues else ""
         return Invocation(
-            argv=(self._program(), *self.argv(request.prompt if by_argument else None, request)[1:]),
-            stdin=b"" if by_argument else prompt,
+            argv=(self._program(), *self.argv(asked, request, chosen=chosen)[1:]),
+            stdin=b"" if asked is not None else prompt,
             variables={**preset.quiet, **self._home(request), **self._variables},
             passed=preset.passed,
             limits=self._limits,
             parser=preset.parser,
             rules=Rules(preset.meanings, tells_end=True, is_metered=preset.is_metered),
             model=self._model or "",
+            session=chosen,
             redactor=self._redactor,
         )
 
@@ -169,6 +185,16 @@ class PresetAgent:
             return finished
         advice = f"give it a key, or log in with: {self.preset.home.log_in}"
         return replace(finished, detail=f"{finished.detail}; {advice}")
+
+    def _login(self, environment: Mapping[str, str]) -> Login:
+        """Returns `none` only where nothing at all speaks for another way."""
+        if set(self._secrets) & set(self.credentials):
+            return Login.KEY
+        found = login_of(self.preset.home, self.credentials, environment)
+        places = self.preset.home.variables
+        others = [name for name in self.preset.passed if name not in places and environment.get(name)]
+        may_be = self._contained or self._variables or others
+        return Login.UNKNOWN if found is Login.NONE and may_be else found
 
     def _program(self) -> str:
         # Absolute, because it starts in the tree and PATH may have relative entries.

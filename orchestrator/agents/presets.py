@@ -26,7 +26,8 @@ class Preset:
     `before` comes first, then the prompt, then `after`, model and further words; with `prompt_last` the
     prompt comes last. `prompt_option` takes the prompt, and is left out with it when that comes on standard
     input. `resume` are words for going on with a session (`{session}` is replaced); with `resume_before`
-    they come right before the prompt, and `resume_before` in place of `before`. `max_turns` and
+    they come right before the prompt, and `resume_before` in place of `before`. `choose` are words by which a
+    new session gets an id of ours, for a tool that tells its own only when it ends. `max_turns` and
     `max_cost_usd` are the options of its own hard limits, empty where it has none.
 
     `quiet` are variables that keep it from updating itself and from telemetry; `passed` names the variables
@@ -46,6 +47,7 @@ class Preset:
     model_option: str = "--model"
     resume: tuple[str, ...] = ()
     resume_before: tuple[str, ...] = ()
+    choose: tuple[str, ...] = ()
     max_turns: str = ""
     max_cost_usd: str = ""
     quiet: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +100,7 @@ PRESETS: Mapping[str, Preset] = {
             variables={"CLAUDE_CONFIG_DIR": ""},
             usual="~/.claude",
             logins=(".credentials.json",),
-            hints=("settings.json",),
+            hints=("settings.json", "../.claude.json", "/etc/claude-code/managed-settings.json"),
             log_in="claude /login",
             elsewhere="darwin",  # in its keychain
         ),
@@ -176,6 +178,7 @@ PRESETS: Mapping[str, Preset] = {
         prompt_option=("-p",),
         after=("--output-format", "json", "--no-ask-user", "--no-auto-update", "--allow-all-tools"),
         resume=("--resume={session}",),
+        choose=("--session-id", "{session}"),
         parser=CopilotStream,
         home=Home(
             variables={"COPILOT_HOME": "", "COPILOT_CACHE_HOME": "cache"},
@@ -188,9 +191,11 @@ PRESETS: Mapping[str, Preset] = {
         quiet={"COPILOT_AUTO_UPDATE": "false"},
         passed=(
             "COPILOT_HOME",
+            "COPILOT_CACHE_HOME",
             "COPILOT_MODEL",
             "COPILOT_OFFLINE",
             "COPILOT_PROVIDER_API_KEY",
+            "COPILOT_PROVIDER_BEARER_TOKEN",
             "COPILOT_PROVIDER_BASE_URL",
             "COPILOT_PROVIDER_TYPE",
             "COPILOT_GITHUB_TOKEN",

@@ -41,7 +41,8 @@ class Invocation:
 
     `variables` are added to the minimal environment, `passed` names those that it gets from the caller's.
     `parser` understands its output where that is made for machines; `rules` are what is known of it
-    beforehand, `model` is the one that it is told to use; `redactor` takes secrets out of its transcript.
+    beforehand, `model` is the one that it is told to use, `session` the id that its new session gets from us;
+    `redactor` takes secrets out of its transcript.
     """
 
     argv: tuple[str, ...]
@@ -52,6 +53,7 @@ class Invocation:
     parser: Callable[[], StreamParser] | None = None
     rules: Rules = _NO_RULES
     model: str = ""
+    session: str = ""
     redactor: Redactor = field(default_factory=Redactor)
 
 
@@ -132,6 +134,7 @@ class _Turn:
         self._continued = continued
         parser = invocation.parser
         self._ear: Ear = PeopleEar() if parser is None else StreamEar(parser())
+        self._opened = self._ear.account.open(invocation.session, invocation.model)
         self._wire = Wire(self._hear)
         self._wire.send(invocation.stdin)
         self._wire.close()
@@ -186,6 +189,7 @@ class _Turn:
                 case _:
                     yield item
             if isinstance(item, Started):
+                yield from self._opened
                 self.recorded.set()
 
     def _finished(self, ended: Ended) -> Finished:

@@ -108,6 +108,7 @@ def run(
             config=config,
             workflow_yaml=workspace.loaded.workflow_yaml,
             trusted=workspace.trust.trusted,
+            prompts=workspace.trust.prompts,
         )
         make_stored_known(workspace, config)
         shown = preview(workspace.context, request)
@@ -137,8 +138,10 @@ def _start(call: Invocation, workspace: Workspace, request: RunRequest, shown: P
     from orchestrator.cli.working import work_and_show
     from orchestrator.engine.secrets import require_secrets
     from orchestrator.engine.start import start_run
+    from orchestrator.engine.workflow import planner_step
 
-    require_secrets(workspace.context, request.config, request.options)
+    planner = planner_step(request.config) if shown.planner is not None else None
+    require_secrets(workspace.context, request.config, request.options, planner=planner)
     call.screen.out(f"run {shown.run_id}")
     for parts in first_screen(shown, workspace):
         call.screen.note(*parts)
@@ -162,7 +165,9 @@ def first_screen(shown: Preview, workspace: Workspace) -> list[tuple[str | Style
         *_surroundings(workspace),
     ]
     lines: list[tuple[str | Styled, ...]] = []
-    for number, phase in enumerate(shown.plan.phases):
+    if shown.plan is None:
+        lines.append((Styled("  plan      ", "dim"), f"{shown.planner} is asked for it first"))
+    for number, phase in enumerate(shown.plan.phases if shown.plan is not None else ()):
         after = f"  (after {', '.join(phase.dependencies)})" if phase.dependencies else ""
         lines.append(
             (Styled(f"  {'plan' if not number else '':<10}", "dim"), f"{phase.id}  {phase.name}{after}")
@@ -205,8 +210,9 @@ def _as_json(shown: Preview) -> dict[str, Json]:
         "branch": shown.branch,
         "phases": [
             {"id": p.id, "name": p.name, "description": p.description, "dependencies": list(p.dependencies)}
-            for p in shown.plan.phases
+            for p in (shown.plan.phases if shown.plan is not None else ())
         ],
+        "planner": shown.planner,
         "steps": [
             {"agent": step.agent, "task": step.task, "secrets": list(step.secrets)} for step in shown.steps
         ],

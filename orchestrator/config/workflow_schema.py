@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import Field
 
 from orchestrator.config.section import (
-    Amount,
     Approve,
     Count,
     Name,
@@ -25,15 +24,21 @@ class Step(Section):
     """One turn of one agent."""
 
     agent: Name | None = Field(
-        None, description="The agent that takes the step; null: the first one found on PATH."
+        None,
+        description="The agent that takes the step; null: the one that `roles` names for such a task, else "
+        "the first one found on PATH.",
     )
     task: Annotated[str, Field(min_length=1, max_length=100)] = Field(
-        "implement", description="The kind of work: implement, review, refine, suggestions, or your own word."
+        "implement",
+        description="The kind of work: implement, review, refine, suggestions, test, document, fix, plan, or "
+        "your own word. Review and suggestions are answered with findings.",
     )
     description: Text = Field("", description="Said to people and to the agent.")
     optional: bool = Field(False, description="Whether the workflow goes on when the step fails.")
     prompt: Text | None = Field(
-        None, description="Instruction for the agent; null: the usual one for the task."
+        None,
+        description="What the agent is asked instead of the run's task; placeholders such as `{task}`, "
+        "`{findings}` and `{outputs.review}` are replaced. null: the run's task.",
     )
     model: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="The model for this step; null: the agent's."
@@ -60,7 +65,11 @@ class Workflow(Section):
     """The steps in which a phase is worked on."""
 
     steps: tuple[Step, ...] = Field(min_length=1, description="The steps, taken one after another.")
-    max_iterations: Amount = later(1, "Rounds through the steps at most.")
-    min_suggestions_threshold: Count = later(
-        1, "Another round is made while one brings at least so many suggestions."
+    max_iterations: Annotated[int, Field(ge=1, le=100)] = Field(
+        1,
+        description="Rounds through the steps at most. There is no further one when the gates hold, when one "
+        "changed nothing, or when it brought too few suggestions.",
+    )
+    min_suggestions_threshold: Count = Field(
+        1, description="Another round is made while one brings at least so many findings of reviewers."
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.engine import verification
 from orchestrator.engine.budget import MORE, remaining
-from orchestrator.engine.keeping import checkpoint_tree, existing_tree, keep, open_tree
+from orchestrator.engine.keeping import checkpoint_tree, existing_tree, keep, open_tree, tree_before
 from orchestrator.engine.recording import add_usage, usage_told
 from orchestrator.engine.schedule import BeginAttempt
 from orchestrator.engine.verdict import Evidence, reach_verdict
@@ -21,6 +21,7 @@ from orchestrator.model.run import (
     ExecutionStatus,
     Phase,
     PhaseStatus,
+    Rounds,
     RunStatus,
 )
 from orchestrator.model.verdict import Decision, Verdict
@@ -45,10 +46,21 @@ def begin_attempt(work: Work, action: BeginAttempt) -> None:
         work.set_status(RunStatus.EXECUTING)
         execution = state.create_execution(work.run_id, action.phase.id, attempt=action.attempt)
         if before is not None and before.status is ExecutionStatus.INTERRUPTED:
-            carried = ExecutionProgress(
-                steps_done=before.progress.steps_done, checkpoint=before.progress.checkpoint
-            )
-            state.set_execution_progress(execution.id, carried)
+            progress = _carried(before.progress)
+        else:
+            progress = ExecutionProgress(rounds=Rounds(tree=tree_before(work, execution)))
+        state.set_execution_progress(execution.id, progress)
+
+
+def _carried(before: ExecutionProgress) -> ExecutionProgress:
+    """Returns what an attempt that goes on behind an interrupted one begins with."""
+    return ExecutionProgress(
+        steps_done=before.steps_done,
+        checkpoint=before.checkpoint,
+        tree=before.tree,
+        changed=before.changed,
+        rounds=before.rounds,
+    )
 
 
 def settle_interrupted(work: Work, execution: Execution) -> None:
@@ -103,7 +115,10 @@ def _conclude_check(work: Work, execution: Execution, conclusion: verification.C
         broken=conclusion.broken,
         receipts=tuple((r.tree, r.check, r.environment, r.tests_run) for r in conclusion.receipts),
     )
+    found_again = frozenset(finding.identity for finding, _ in conclusion.findings)
     with state.transaction():
+        if execution.progress.rounds.iteration > 1:  # what the round before complained about is said anew
+            state.resolve_findings_absent_from(execution, conclusion.identities - found_again, own=True)
         state.add_findings(execution, conclusion.findings)
         state.resolve_findings_absent_from(execution, conclusion.identities)
         state.set_execution_progress(execution.id, progress)
@@ -218,7 +233,8 @@ def _sentence(verdict: Verdict) -> str:
 
 
 def _takes_prompts(work: Work) -> bool:
-    return any(work.agent(step).takes_prompt for step in work.steps)
+    agents = (work.agent_or_none(step) for step in work.steps)
+    return any(agent is not None and agent.takes_prompt for agent in agents)
 
 
 def _max_retries(work: Work, phase: Phase, execution: Execution) -> int:
@@ -226,5 +242,5 @@ def _max_retries(work: Work, phase: Phase, execution: Execution) -> int:
     progress = execution.progress
     if progress.agent_failure is None:
         return phase.max_retries
-    own = work.steps[progress.steps_done - 1].retries
+    own = work.steps[(progress.steps_done - 1) % len(work.steps)].retries
     return phase.max_retries if own is None else own

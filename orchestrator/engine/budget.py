@@ -48,7 +48,7 @@ class Budget:
 def remaining(work: Work) -> Budget:
     """Returns what agents may still use in this run."""
     run = work.run
-    left = allowed(run, work.config)
+    left = allowed(run, work.config).less(run.metadata.progress.planning)
     for execution in work.context.state.get_executions(work.run_id):
         left = left.less(execution.progress.usage)
     return left

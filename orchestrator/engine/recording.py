@@ -24,6 +24,7 @@ from orchestrator.model.event import EventKind
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.model.run import Execution, Usage
 
+Talk = Opened | Said | UsedTool | AskedPermission | Spent | Requested
 Number = TypeVar("Number", int, float)
 
 GROUP_S = 0.05
@@ -76,25 +77,13 @@ class Recorder:
         match event:
             case Started(process):
                 self._advance(process=process)
-            case Opened(agent_session, model):
-                self._add(EventKind.AGENT_SESSION, {"agent_session": agent_session, "model": model})
+            case Opened(agent_session):
+                self._add(*told(event, self._about))
                 self._advance(agent_session=agent_session)
-            case Said(text):
-                self._add(EventKind.AGENT_SAID, {"text": text})
-            case UsedTool(tool, detail, reached, call):
-                facts: JsonObject = {"tool": tool, "detail": detail, "state": reached, "call": call}
-                self._add(EventKind.AGENT_TOOL, facts)
-            case AskedPermission(tool, detail, granted):
-                self._add(EventKind.AGENT_PERMISSION, {"tool": tool, "detail": detail, "granted": granted})
-            case Spent(usage, model):
-                self._add(EventKind.AGENT_USAGE, usage_facts(usage, {**self._about, "model": model}))
-            case Requested(host, method, status, size_bytes):
-                asked: JsonObject = {"host": host, "method": method, "status": status, "bytes": size_bytes}
-                self._add(EventKind.AGENT_REQUEST, asked)
             case Finished():
                 pass
             case _:
-                assert_never(event)
+                self._add(*told(event, self._about))
 
     def _advance(self, *, process: tuple[int, int] | None = None, agent_session: str | None = None) -> None:
         before = self._progress
@@ -129,12 +118,39 @@ class Recorder:
                 return
 
     def _write(self) -> None:
+        if not self._group:
+            return
         state = self._work.context.state
         with state.transaction():  # before the group is taken, so that groups keep their order
             with self._lock:
                 group, self._group = self._group, []
             for kind, facts in group:
                 state.record_event(self._work.run_id, kind, facts)
+
+
+def record_talk(work: Work, event: Talk, about: Mapping[str, Json]) -> None:
+    """Records at once what an agent tells that works in no step; `about` goes into what it consumes."""
+    work.context.state.record_event(work.run_id, *told(event, about))
+
+
+def told(event: Talk, about: Mapping[str, Json]) -> tuple[EventKind, JsonObject]:
+    """Returns what is recorded of something an agent tells."""
+    match event:
+        case Opened(agent_session, model):
+            return EventKind.AGENT_SESSION, {"agent_session": agent_session, "model": model}
+        case Said(text):
+            return EventKind.AGENT_SAID, {"text": text}
+        case UsedTool(tool, detail, reached, call):
+            return EventKind.AGENT_TOOL, {"tool": tool, "detail": detail, "state": reached, "call": call}
+        case AskedPermission(tool, detail, granted):
+            return EventKind.AGENT_PERMISSION, {"tool": tool, "detail": detail, "granted": granted}
+        case Spent(usage, model):
+            return EventKind.AGENT_USAGE, usage_facts(usage, {**about, "model": model})
+        case Requested(host, method, status, size_bytes):
+            asked: JsonObject = {"host": host, "method": method, "status": status, "bytes": size_bytes}
+            return EventKind.AGENT_REQUEST, asked
+        case _:
+            assert_never(event)
 
 
 def record_usage(work: Work, usage: Usage, about: Mapping[str, Json]) -> None:
@@ -147,13 +163,14 @@ def usage_told(work: Work, execution: Execution) -> Usage:
     step: dict[str, Json] = {
         "phase": execution.phase_id,
         "attempt": execution.attempt,
-        "step": execution.progress.steps_done + 1,
+        "round": execution.progress.rounds.iteration,
+        "step": execution.progress.steps_done % len(work.steps) + 1,
     }
-    told = Usage()
+    spent = Usage()
     for event in work.context.state.events(work.run_id):
         if event.kind is EventKind.AGENT_USAGE and step.items() <= event.data.items():
-            told = _usage(event.data)
-    return told
+            spent = _usage(event.data)
+    return spent
 
 
 def usage_facts(usage: Usage, about: Mapping[str, Json]) -> dict[str, Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.config.prompts import REVIEWING
 from orchestrator.engine.keeping import (
     checkpoint_tree,
     keep_artifact,
@@ -11,17 +12,25 @@ from orchestrator.engine.keeping import (
 )
 from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.recording import add_usage, record_usage
+from orchestrator.engine.reviewing import (
+    Ended,
+    record_review,
+    record_skipped,
+    review_of,
+    rounds_after,
+    unreadable,
+    write_answer,
+)
 from orchestrator.engine.schedule import RunStep
 from orchestrator.engine.secrets import secrets_of
 from orchestrator.engine.setting_aside import is_out_of_budget, set_aside
 from orchestrator.engine.turn import Turn, transcript_of
 from orchestrator.engine.verification import make_tree_ready
 from orchestrator.engine.work import Work
-from orchestrator.engine.workflow import PlannedStep
 from orchestrator.model.agent import Ending, Finished
 from orchestrator.model.event import EventKind
 from orchestrator.model.json import Json
-from orchestrator.model.run import ExecutionProgress, Usage
+from orchestrator.model.run import Execution, ExecutionProgress, Usage
 from orchestrator.repo.trees import IsolatedTree
 
 _FAILURE = {
@@ -44,7 +53,10 @@ def run_step(work: Work, action: RunStep) -> None:
     if is_out_of_budget(work, action):
         return
     step = work.steps[action.index]
-    agent = work.agent(step)
+    agent = work.agent_or_none(step)
+    if agent is None:
+        record_skipped(work, action, step)
+        return
     secrets = secrets_of(work.context, work.config, work.run.metadata.options, step, agent)
     tree = open_tree(work)
     turn = Turn(work, action, step, agent, tree, secrets)
@@ -67,22 +79,19 @@ def run_step(work: Work, action: RunStep) -> None:
     elif finished.ending in (Ending.LIMIT, Ending.STUCK):
         set_aside(work, action, tree, finished, about, over=turn.over)
     else:
-        _end(work, action, step, tree, finished, about)
+        _end(work, action, tree, turn, finished)
 
 
-def _end(
-    work: Work,
-    action: RunStep,
-    step: PlannedStep,
-    tree: IsolatedTree,
-    finished: Finished,
-    about: dict[str, Json],
-) -> None:
-    failure = _failure(finished)
+def _end(work: Work, action: RunStep, tree: IsolatedTree, turn: Turn, finished: Finished) -> None:
+    step, agent = turn.step, turn.agent
+    failure, review = _failure(finished), None
+    if failure is None and step.task.kind in REVIEWING:
+        review = review_of(step, agent.name, finished.answer, tree)
+        failure = unreadable(review, step, agent.name)
     if failure is not None and step.optional:
-        work.note(f"Optional step {action.index + 1} ({about['agent']}) was skipped over: {failure}")
+        work.note(f"Optional step {action.index + 1} ({agent.name}) was skipped over: {failure}")
         failure = None
-    _record_end(work, action, tree, finished, failure, about)
+    _record_end(work, action, tree, turn, Ended(step, agent.name, finished, failure, review))
     work.context.persist(PersistReason.STEP_ENDED)
 
 
@@ -94,16 +103,9 @@ def _failure(finished: Finished) -> str | None:
     return f"{sentence} ({detail[-1][:200]})." if detail else f"{sentence}."
 
 
-def _record_end(
-    work: Work,
-    action: RunStep,
-    tree: IsolatedTree,
-    finished: Finished,
-    failure: str | None,
-    about: dict[str, Json],
-) -> None:
-    execution = action.execution
-    label = f"{action.phase.id} attempt {execution.attempt} step {action.index + 1}"
+def _record_end(work: Work, action: RunStep, tree: IsolatedTree, turn: Turn, ended: Ended) -> None:
+    execution, finished = action.execution, ended.finished
+    label = f"{action.phase.id} attempt {execution.attempt}{_round(work, execution)} step {action.index + 1}"
     checkpoint = checkpoint_tree(work, tree, label)
     before = execution.progress
     progress = ExecutionProgress(
@@ -111,29 +113,36 @@ def _record_end(
         checkpoint=checkpoint.commit,
         tree=checkpoint.tree,
         changed=before.changed or checkpoint.tree != tree_before(work, execution),
-        agent_failure=failure,
-        agent=str(about["agent"]),
-        ending=finished.ending if failure else "",
-        cause=finished.cause if failure else "",
+        agent_failure=ended.failure,
+        agent=turn.agent.name,
+        ending=finished.ending if ended.failure else "",
+        cause=finished.cause if ended.failure else "",
         usage=add_usage(before.usage, finished.usage),
+        rounds=rounds_after(before.rounds, ended, checkpoint.tree),
     )
-    data: dict[str, Json] = {
-        **about,
-        "ending": finished.ending,
-        "exit_status": finished.exit_status,
-        "failure": failure,
-    }
+    answer = write_answer(work, action, finished.answer)
     with work.context.state.transaction():
-        record_usage(work, finished.usage, about)
+        record_usage(work, finished.usage, {**turn.about, "model": finished.model})
         record_checkpoint(work, checkpoint, label)
-        keep_artifact(
-            work.context,
-            work.run_id,
-            transcript_of(work, action),
-            action.phase.id,
-            "transcript",
-            encrypt=work.config.artifacts.encrypt,
-        )
+        for path, kind in ((transcript_of(work, action), "transcript"), (answer, "answer")):
+            keep_artifact(
+                work.context, work.run_id, path, action.phase.id, kind, encrypt=work.config.artifacts.encrypt
+            )
+        if ended.review is not None and ended.failure is None:
+            record_review(work, execution, ended.review)
         work.context.state.set_execution_progress(
-            execution.id, progress, event=EventKind.STEP_FINISHED, data=data
+            execution.id, progress, event=EventKind.STEP_FINISHED, data=_told(turn, ended)
         )
+
+
+def _round(work: Work, execution: Execution) -> str:
+    return f" round {execution.progress.rounds.iteration}" if work.limits.max_iterations > 1 else ""
+
+
+def _told(turn: Turn, ended: Ended) -> dict[str, Json]:
+    return {
+        **turn.about,
+        "ending": ended.finished.ending,
+        "exit_status": ended.finished.exit_status,
+        "failure": ended.failure,
+    }

@@ -7,24 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.engine.agent_home import home_of
+from orchestrator.engine.asking import prompt_of
 from orchestrator.engine.budget import Budget, remaining
-from orchestrator.engine.prompts import step_prompt
 from orchestrator.engine.recording import Recorder
 from orchestrator.engine.schedule import RunStep
-from orchestrator.engine.setting_aside import STUCK_AGAIN, attempt_before
+from orchestrator.engine.setting_aside import STUCK, attempt_before
 from orchestrator.engine.watching import Watch
 from orchestrator.engine.work import Work
 from orchestrator.engine.workflow import PlannedStep
 from orchestrator.model.agent import AgentRequest, Cause, Ending, Finished
 from orchestrator.model.event import EventKind
-from orchestrator.model.finding import Finding
 from orchestrator.model.json import Json
 from orchestrator.model.run import Execution, Usage
 from orchestrator.ports import Agent
 from orchestrator.repo.trees import IsolatedTree
-
-_MAX_DIFF = 8000
-_STUCK = (Ending.STUCK.value, STUCK_AGAIN)
 
 
 @dataclass(slots=True)
@@ -51,12 +48,18 @@ class Turn:
             "step": self.action.index + 1,
             "agent": self.agent.name,
             "attempt": self.action.execution.attempt,
+            "round": self.action.execution.progress.rounds.iteration,
         }
 
     def begin(self) -> None:
         """Records that the step begins."""
         self.has_begun = True
-        facts = {**self.about, "steps": len(self.work.steps), "task": self.step.task.kind}
+        facts = {
+            **self.about,
+            "steps": len(self.work.steps),
+            "rounds": self.work.limits.max_iterations,
+            "task": self.step.task.kind,
+        }
         self.work.context.state.record_event(self.work.run_id, EventKind.STEP_STARTED, facts)
 
     def take(self) -> Finished:
@@ -120,7 +123,7 @@ class Turn:
     def _request(self, left: Budget) -> AgentRequest:
         before = attempt_before(self.work, self.action.execution)
         return AgentRequest(
-            prompt=self._prompt(before),
+            prompt=prompt_of(self.work, self.action, self.step),
             transcript=os.fspath(transcript_of(self.work, self.action)),
             marker=self.work.marker(self.action.execution.id),
             timeout_s=max(1.0, min(self.step.timeout_s, left.time_s)),  # 0 would be no deadline at all
@@ -131,49 +134,20 @@ class Turn:
             continues=self._session_of(before),
             max_turns=None if left.turns == float("inf") else max(1, int(left.turns)),
             max_cost_usd=None if left.cost_usd == float("inf") else left.cost_usd,
+            home=home_of(self.work, self.agent),
         )
 
     def _session_of(self, before: Execution | None) -> str:
         """Returns the agent's own session in which this step was broken off, unless it made no progress."""
-        if before is None or before.progress.ending in _STUCK:
+        if before is None or before.progress.ending in STUCK:
             return ""
-        is_same = before.progress.agent == self.agent.name and before.progress.steps_done == self.action.index
+        done = self.action.execution.progress.steps_done
+        is_same = before.progress.agent == self.agent.name and before.progress.steps_done == done
         return before.progress.agent_session if is_same else ""
-
-    def _prompt(self, before: Execution | None) -> str:
-        prompt = step_prompt(
-            task=self.work.run.task,
-            phase=self.action.phase,
-            step=self.step.task,
-            attempt=self.action.execution.attempt,
-            interruption=self._interruption(before),
-            findings=_open_findings(self.work),
-        )
-        return self.work.context.redactor.text(prompt)
-
-    def _interruption(self, before: Execution | None) -> tuple[str, str] | None:
-        """Returns what befell the attempt that this one goes on with, and what it had changed."""
-        if before is None:
-            return None
-        progress = self.work.run.metadata.progress
-        base = progress.result or self.work.run.metadata.origin.base
-        changed = b""
-        if before.progress.tree is not None:
-            changed = self.work.context.repository.diff(base, before.progress.tree)
-        told = "stopped making progress" if before.progress.ending in _STUCK else "was interrupted"
-        text = changed[:_MAX_DIFF].decode("utf-8", "replace")
-        return told, text + ("\n… (cut)" if len(changed) > _MAX_DIFF else "")
 
 
 def transcript_of(work: Work, action: RunStep) -> Path:
     """Returns where the raw output of the step's agent is kept; its directory is there."""
     directory = work.context.paths.run_artifacts_dir(work.run_id)
     work.context.disk.make_dir(directory)
-    return directory / f"{action.execution.id}-step-{action.index + 1}.log"
-
-
-def _open_findings(work: Work) -> tuple[Finding, ...]:
-    recorded = work.context.state.get_findings(work.run_id, unresolved_only=True)
-    strict = work.run.metadata.options.require_clean
-    unique = {r.finding.identity: r.finding for r in recorded if r.is_new or strict}
-    return tuple(unique.values())
+    return directory / f"{action.execution.id}-step-{action.execution.progress.steps_done + 1}.log"

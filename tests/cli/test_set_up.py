@@ -290,7 +290,9 @@ def test_a_key_is_explained(checked: Path, call: Call) -> None:
     assert words.out.startswith("execution.timeout_s: ")
     assert "  default  3600\n" in words.out
     assert fields.json["available"] is False
-    assert "Not available in this version." in call("config", "explain", "budget.allowed_hours", cwd=checked).out
+    assert (
+        "Not available in this version." in call("config", "explain", "budget.allowed_hours", cwd=checked).out
+    )
     assert unknown.status == 2
 
 

@@ -203,7 +203,7 @@ def test_all_problems_of_all_layers_are_named_at_once(layers: Layers) -> None:
         ),
         ("workflows: {w: []}", ":1:16: `workflows.w.steps` must not be empty"),
         ("workflows: {w: }", ":1:16: `workflows.w` must be a mapping, not nothing"),
-        ("workflows: {w: {max_iterations: 5, steps: [{}]}}", "`workflows.w.max_iterations` is not available"),
+        ("workflows: {w: {max_iterations: 0, steps: [{}]}}", "`workflows.w.max_iterations`"),
         ("workflows: {w: [{parallel: [{}]}]}", "`workflows.w.steps.0.parallel` is not available"),
         (
             "workflows: {w: [{agnet: claude}]}",
@@ -247,7 +247,8 @@ def test_all_problems_of_all_layers_are_named_at_once(layers: Layers) -> None:
         ("web_mode: sometimes", "`web_mode`"),
         ("web: {prune: 3}", "`web.prune`"),
         ("include: [{path: x}]", "`include` is not available"),
-        ("roles: {planner: claude}", "`roles.planner` is not available"),
+        ("roles: {planner: nobody}", "there is no agent `nobody`"),
+        ("roles: {reviewer: cladue}", "there is no agent `cladue`; did you mean `claude`?"),
         ("tools: {t: {run: [x]}}", "`tools` is not available"),
         ('agents: {"\\e[31m\\u202e": {kind: claude}}', "`\\x1b[31m\\u202e` cannot be a name here"),
     ],
