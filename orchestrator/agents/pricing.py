@@ -12,7 +12,7 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What the configuration says that a model costs, in US dollars per million tokens; None: it says nothing."""
+    """What the configuration says that a model costs, in US dollars per million tokens."""
 
     input_usd_per_mtok: float | None = None
     output_usd_per_mtok: float | None = None
@@ -24,9 +24,9 @@ _NOT_SAID = Prices()
 def price(usage: Usage, model: str, provider: str | None = None, prices: Prices = _NOT_SAID) -> float | None:
     """Returns US dollars for what a model used, None where nobody knows its price or no tokens were told.
 
-    What the configuration says goes before the snapshot (a price that it leaves out is 0 then); what is served
-    by Ollama costs nothing. Without a provider the model's name decides whose it is. Where genai-prices is not
-    installed, only the configuration knows prices.
+    What the configuration says goes before the snapshot (a price that it leaves out is 0 then); what is
+    served by Ollama costs nothing. Without a provider the model's name decides whose it is. Where
+    genai-prices is not installed, only the configuration knows prices.
     """
     if usage.input_tokens is None and usage.output_tokens is None:
         return None

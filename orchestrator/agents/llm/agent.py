@@ -1,4 +1,4 @@
-"""The adapter for the built-in agent and for agents by entry point: starts the worker; imports nothing heavy."""
+"""The adapter for the built-in agent and agents by entry point: starts the worker, imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -79,14 +79,18 @@ class LlmAgent:
         if self.setting.model is None:
             return AgentHealth(Health.READY, detail=f"brought by the entry point {self.setting.entry}")
         if not has_extra() and self._needs_extra:
-            return AgentHealth(Health.BROKEN, detail=f"the package pydantic-ai-slim is not installed: {INSTALL}")
+            return AgentHealth(
+                Health.BROKEN, detail=f"the package pydantic-ai-slim is not installed: {INSTALL}"
+            )
         provider = self.setting.model.provider
         if provider in NEEDS_NO_KEY or provider not in PROVIDERS:
             return AgentHealth(Health.READY, version=self._model_name)
         has_key = bool(key_of(provider, {**os.environ, **self.setting.variables}))
         missing = f"no key: set {PROVIDERS[provider].keys[0]}, or name it under `secrets`"
         login = Login.KEY if has_key else Login.NONE
-        return AgentHealth(Health.READY, version=self._model_name, detail="" if has_key else missing, login=login)
+        return AgentHealth(
+            Health.READY, version=self._model_name, detail="" if has_key else missing, login=login
+        )
 
     def run(
         self, request: AgentRequest, *, worktree: Path, cancelled: Callable[[], bool]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.agents.llm.confined import ConfinedTree
+from orchestrator.agents.confined import ConfinedTree
 from orchestrator.agents.llm.files import shortened
 from orchestrator.agents.llm.order import ToolSpec
 from orchestrator.agents.llm.tool import Arguments, Tool, ToolProblem
@@ -68,7 +68,9 @@ class CommandTools:
             spec.description,
             properties if isinstance(properties, dict) else {},
             tuple(str(each) for each in required) if isinstance(required, list) else (),
-            lambda given: self._start(_filled(spec.run, given.all), _DEFAULT_S, json.dumps(given.all).encode()),
+            lambda given: self._start(
+                _filled(spec.run, given.all), _DEFAULT_S, json.dumps(given.all).encode()
+            ),
             permission=spec.permission,
         )
 
@@ -117,7 +119,9 @@ class _Printed:
 
 def _how(ended: Ended) -> str:
     if ended.cause == "exited":
-        return f"exit status {ended.exit_status}" if ended.signal is None else f"killed by signal {ended.signal}"
+        return (
+            f"exit status {ended.exit_status}" if ended.signal is None else f"killed by signal {ended.signal}"
+        )
     return ended.detail or ended.cause
 
 

@@ -95,4 +95,6 @@ def _without_results(message: ModelRequest) -> ModelRequest:
 
 
 def _size(message: ModelMessage) -> int:
-    return sum(len(str(getattr(part, "content", None) or getattr(part, "args", ""))) for part in message.parts)
+    return sum(
+        len(str(getattr(part, "content", None) or getattr(part, "args", ""))) for part in message.parts
+    )

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.agents.llm.confined import ConfinedTree, PathRefused
+from orchestrator.agents.confined import ConfinedTree, PathRefused
 from orchestrator.agents.llm.tool import Arguments, Tool, ToolProblem
+from orchestrator.agents.taking import put
 from orchestrator.fs.disk import Disk
 
 _MAX_LINES = 2000
@@ -22,7 +23,7 @@ _PATH = {"type": "string", "description": "Path in the tree, such as src/app.py.
 
 
 class FileTools:
-    """Reads, searches, edits and writes files of one tree; everything that is refused is told to the model."""
+    """Reads, searches, edits and writes files of one tree; what is refused is told to the model."""
 
     def __init__(self, tree: ConfinedTree) -> None:
         self._tree = tree
@@ -107,7 +108,9 @@ class FileTools:
         if count == 0:
             raise ToolProblem("`old` is not in the file: read it again and copy the text exactly")
         if count > 1 and not given.flag("all"):
-            raise ToolProblem(f"`old` is in the file {count} times: name more of its surroundings, or set `all`")
+            raise ToolProblem(
+                f"`old` is in the file {count} times: name more of its surroundings, or set `all`"
+            )
         self._put(place, text.replace(old, new))
         return f"replaced {count} times" if count > 1 else "replaced"
 
@@ -119,17 +122,6 @@ class FileTools:
 
     def _put(self, place: Path, text: str) -> None:
         put(self._disk, place, text)
-
-
-def put(disk: Disk, place: Path, text: str) -> None:
-    """Writes a file of the tree, which keeps its mode; directories are made.
-
-    Raises:
-        DiskFailed: it cannot be written.
-    """
-    mode = place.stat().st_mode & 0o777 if place.exists() else 0o644
-    disk.make_dir(place.parent, mode=0o755)
-    disk.write(place, text.encode("utf-8", "surrogateescape"), mode=mode)
 
 
 def shortened(text: str, limit: int = _MAX_CHARACTERS) -> str:
@@ -177,4 +169,6 @@ def _matches(place: Path, shown: str, sought: re.Pattern[str], many: int) -> lis
     except (OSError, ToolProblem, PathRefused):
         return []  # not text, too large, or gone: not a place to find something in
     hits = ((number, line) for number, line in enumerate(lines, 1) if sought.search(line))
-    return [f"{shown}:{number}: {line[:_MAX_LINE]}" for (number, line), _ in zip(hits, range(many), strict=False)]
+    return [
+        f"{shown}:{number}: {line[:_MAX_LINE]}" for (number, line), _ in zip(hits, range(many), strict=False)
+    ]

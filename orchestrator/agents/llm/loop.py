@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.messages import (
@@ -19,7 +20,7 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
-from orchestrator.agents.llm.confined import PathRefused
+from orchestrator.agents.confined import PathRefused
 from orchestrator.agents.llm.conversation import ConversationFile, within
 from orchestrator.agents.llm.order import ModelSpec
 from orchestrator.agents.llm.telling import Teller
@@ -35,6 +36,10 @@ MAX_TURNS = 200
 """No task of one step needs more; a model that calls tools for ever comes to its end here."""
 MAX_USELESS = 10
 """So many turns in a row in which no tool did anything are a model that goes round in circles."""
+_OUTCOMES: Mapping[ToolState, Literal["success", "failed"]] = {
+    ToolState.COMPLETED: "success",
+    ToolState.FAILED: "failed",
+}
 INSTRUCTIONS = (
     "You are a coding agent. You work in a directory that holds a project, by the tools you are given; paths "
     "are relative to it. Do what the task asks completely: read what you need, change files, run what shows "
@@ -144,9 +149,11 @@ class Loop:
             return ToolReturnPart(tool.name, words, call.tool_call_id, outcome="denied")
         teller.tool(call.tool_call_id, tool.name, ToolState.STARTED, given)
         state, text = await to_thread(_use, tool, given)
-        teller.tool(call.tool_call_id, tool.name, state, given if state is ToolState.COMPLETED else {"error": text})
-        outcome = "success" if state is ToolState.COMPLETED else "failed"
-        return ToolReturnPart(tool.name, self._means.redactor.text(text), call.tool_call_id, outcome=outcome)
+        teller.tool(
+            call.tool_call_id, tool.name, state, given if state is ToolState.COMPLETED else {"error": text}
+        )
+        clean = self._means.redactor.text(text)
+        return ToolReturnPart(tool.name, clean, call.tool_call_id, outcome=_OUTCOMES[state])
 
 
 def _use(tool: Tool, given: Mapping[str, Json]) -> tuple[ToolState, str]:

@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal, Self
 
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
 from orchestrator.errors import Refused
-from orchestrator.model.json import JsonObject
 
 Permission = Literal["allow", "ask", "deny"]
 Mode = Literal["tools", "text", "class"]
@@ -43,7 +44,7 @@ class ToolSpec:
 
     name: str
     description: str
-    parameters: JsonObject
+    parameters: dict[str, JsonValue]
     run: tuple[str, ...]
     permission: Permission
 
@@ -88,21 +89,10 @@ class Order:
             Refused: `order-invalid`, something else wrote it.
         """
         try:
-            fields = json.loads(data)
-            model, tools = fields.pop("model"), fields.pop("tools")
-            order = cls(
-                **{name: _tuples(value) for name, value in fields.items()},
-                model=None if model is None else ModelSpec(**{n: _tuples(v) for n, v in model.items()}),
-                tools=tuple(ToolSpec(**{**tool, "run": tuple(tool["run"])}) for tool in tools),
-            )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return TypeAdapter(cls).validate_json(data)
+        except ValidationError as error:
             raise Refused(
-                f"The worker cannot read what it is asked: {error}.",
+                f"The worker cannot read what it is asked: {error.errors(include_input=False)[0]['msg']}.",
                 code="order-invalid",
                 hint="It is started by orchestrator itself: orchestrator run --agent NAME …",
             ) from error
-        return order
-
-
-def _tuples(value: object) -> object:
-    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value

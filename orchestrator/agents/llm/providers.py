@@ -12,7 +12,7 @@ from orchestrator.errors import Refused
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One service: where it is, and the variables that hold its key and another address, the first set wins."""
+    """One service: where it is, and the variables with its key and another address; the first set wins."""
 
     base_url: str
     keys: tuple[str, ...]
@@ -90,6 +90,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def unknown_provider(name: str) -> Refused:
+    """Returns the error for a provider that nobody brings."""
+    return Refused(
+        f"There is no provider named {name!r}.",
+        code="provider-unknown",
+        hint=f"Known are {', '.join(PROVIDERS)}; others come with packages (docs/adding-agents.md).",
+    )
 
 
 def _reachable(listening: str) -> str:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import httpx2
+from pydantic_ai.embeddings.base import EmbeddingModel
 from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 
 from orchestrator.agents.llm.order import ModelSpec
-from orchestrator.agents.llm.providers import NEEDS_NO_KEY, PROVIDERS, address_of, key_of
+from orchestrator.agents.llm.providers import (
+    NEEDS_NO_KEY,
+    PROVIDERS,
+    address_of,
+    key_of,
+    unknown_provider,
+)
 from orchestrator.errors import CredentialMissing, Refused
 
 _ANTHROPIC_TOKENS = 16_000
@@ -65,13 +73,41 @@ def settings_of(spec: ModelSpec) -> ModelSettings:
     return settings
 
 
-def unknown_provider(name: str) -> Refused:
-    """Returns the error for a provider that nobody brings."""
-    return Refused(
-        f"There is no provider named {name!r}.",
-        code="provider-unknown",
-        hint=f"Known are {', '.join(PROVIDERS)}; others come with packages (docs/adding-agents.md).",
-    )
+def embedder_of(
+    spec: ModelSpec, environment: Mapping[str, str], client: httpx2.AsyncClient
+) -> EmbeddingModel:
+    """Returns what makes vectors with a model; raises what `model_of` raises.
+
+    Raises:
+        Refused: `no-embeddings`, this provider makes none.
+    """
+    address, key = address_of(spec.provider, spec.base_url, environment), _key(spec, environment)
+    match spec.provider:
+        case "openai" | "ollama":
+            from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
+            from pydantic_ai.providers.openai import OpenAIProvider
+
+            is_complete = spec.provider == "openai" or address.endswith("/v1")
+            url = address if is_complete else f"{address}/v1"
+            openai = OpenAIProvider(base_url=url, api_key=key or "none", http_client=client)
+            return OpenAIEmbeddingModel(spec.name, provider=openai)
+        case "google":
+            from pydantic_ai.embeddings.google import GoogleEmbeddingModel
+            from pydantic_ai.providers.google import GoogleProvider
+
+            google = GoogleProvider(base_url=address, api_key=key, http_client=client)
+            return GoogleEmbeddingModel(spec.name, provider=google)
+        case _:
+            raise Refused(
+                f"{spec.provider} makes no embeddings.",
+                code="no-embeddings",
+                hint="Name a model of openai, google or ollama.",
+            )
+
+
+def host_of(spec: ModelSpec, environment: Mapping[str, str]) -> str:
+    """Returns who is asked, as people name it."""
+    return urlsplit(address_of(spec.provider, spec.base_url, environment)).hostname or spec.provider
 
 
 def _key(spec: ModelSpec, environment: Mapping[str, str]) -> str:

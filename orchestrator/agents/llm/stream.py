@@ -35,8 +35,16 @@ class WorkerStream:
                 return account.spend(_usage(message))
             case "request":
                 return [_requested(message)]
+            case kind:
+                self._note(kind, message)
+                return []
+
+    def _note(self, kind: str, message: JsonObject) -> None:
+        account = self.account
+        match kind:
             case "wrote":
-                self._wrote(message)
+                path, sha256 = text_at(message, "path"), text_at(message, "sha256")
+                self.wrote.append(WrittenFile(path, sha256, count_at(message, "size_bytes") or 0))
             case "limit":
                 account.limit = text_at(message, "message")
             case "error":
@@ -44,7 +52,6 @@ class WorkerStream:
             case "done":
                 account.is_complete = True
                 account.has_called = account.has_called or message.get("cached") is True
-        return []
 
     def close(self) -> list[AgentEvent]:
         """Returns nothing: every message is whole."""
@@ -57,10 +64,6 @@ class WorkerStream:
             return self.account.begin(call, tool, detail)
         what = text_at(detail, "path") or text_at(detail, "command")
         return self.account.end(call, state, detail, tool=tool, what=what)
-
-    def _wrote(self, message: JsonObject) -> None:
-        path, sha256 = text_at(message, "path"), text_at(message, "sha256")
-        self.wrote.append(WrittenFile(path, sha256, count_at(message, "size_bytes") or 0))
 
 
 def _usage(message: JsonObject) -> Usage:

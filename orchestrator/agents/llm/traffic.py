@@ -8,16 +8,9 @@ from typing import Protocol
 import httpx2
 
 from orchestrator.agents.llm.providers import checked
+from orchestrator.agents.llm.requests import OnRequest
 
 _CONNECT_S = 20.0
-
-
-class OnRequest(Protocol):
-    """Hears of one request; never of what was in it."""
-
-    def __call__(self, host: str, method: str, status: int | None, size_bytes: int) -> None:
-        """Takes notice; a status of None: there was no answer."""
-        ...
 
 
 class Traffic:

@@ -7,20 +7,19 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic_ai.exceptions import AgentRunError, UserError
 from pydantic_ai.messages import ModelMessage
 
-from orchestrator.agents.llm import failure
+from orchestrator.agents.confined import ConfinedTree
+from orchestrator.agents.llm import entries, failure, textual
 from orchestrator.agents.llm.commands import CommandTools, Surroundings, environment_of_commands
-from orchestrator.agents.llm.confined import ConfinedTree
 from orchestrator.agents.llm.conversation import ConversationFile
 from orchestrator.agents.llm.files import FileTools
 from orchestrator.agents.llm.loop import Loop, Means
-from orchestrator.agents.llm.order import ModelSpec, Order
-from orchestrator.agents.llm.providers import address_of
-from orchestrator.agents.llm.served import model_of, settings_of
+from orchestrator.agents.llm.order import Order
+from orchestrator.agents.llm.providers import PROVIDERS
+from orchestrator.agents.llm.served import host_of, model_of, settings_of
 from orchestrator.agents.llm.telling import Teller
 from orchestrator.agents.llm.tool import Tool, permitted
 from orchestrator.agents.llm.traffic import Traffic
@@ -38,8 +37,11 @@ def take(
     """
     spec = order.model
     assert spec is not None
+    made = None if spec.provider in PROVIDERS else entries.provided(spec, environment)
+    if hasattr(made, "chat"):  # a package's client of plain answers: there is nobody to offer tools to
+        return textual.take(order, teller, environment, redactor, tree)
     traffic = Traffic(teller.request, silence_s=order.timeout_s)
-    model = model_of(spec, environment, traffic.client)
+    model = model_of(spec, environment, traffic.client) if made is None else entries.as_model(spec, made)
     file = ConversationFile(Path(order.session_file), redactor)
     history = file.load(order.session) if order.continues else []
     teller.opened(order.session, spec.name)
@@ -85,8 +87,3 @@ def tools_of(
     commands = CommandTools(around)
     own = permitted((*FileTools(tree).tools(), commands.shell()), dict(order.permissions))
     return {tool.name: tool for tool in (*own, *map(commands.configured, order.tools))}
-
-
-def host_of(spec: ModelSpec, environment: Mapping[str, str]) -> str:
-    """Returns who is asked, as people name it."""
-    return urlsplit(address_of(spec.provider, spec.base_url, environment)).hostname or spec.provider

@@ -59,7 +59,10 @@ class ConfinedTree:
             raise PathRefused(f"{name!r} is outside of the tree")
         # As named too: a link that is called `.git` is one wherever it leads.
         named = os.path.relpath(os.path.normpath(self.root / name), self.root)
-        parts = (*(Path(named).parts if not named.startswith("..") else ()), *real.relative_to(self.root).parts)
+        parts = (
+            *(Path(named).parts if not named.startswith("..") else ()),
+            *real.relative_to(self.root).parts,
+        )
         refused = next((part for part in parts if _folded(part) in never), None)
         if refused is not None:
             raise PathRefused(f"{refused} belongs to git or to orchestrator, not to the work")
@@ -67,6 +70,6 @@ class ConfinedTree:
 
 
 def _folded(part: str) -> str:
-    """Returns a name as a file system may see it that ignores case, trailing dots and invisible characters."""
+    """Returns a name as file systems may see it: without case, dots at the end and invisible characters."""
     visible = "".join(each for each in part if unicodedata.category(each) != "Cf")
     return unicodedata.normalize("NFKC", visible).casefold().rstrip(". ")
