@@ -81,7 +81,6 @@ class CommandAgent:
             variables=self._variables,
             limits=self._limits,
             redactor=self._redactor,
-            answers=True,
         )
         return take_turn(invocation, request, worktree=worktree, cancelled=cancelled)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orchestrator.model.json import Json
     from orchestrator.state.peek import StepUsage
 
-_TITLES = ("STEP", "AGENT", "MODEL", "TURNS", "TOKENS IN", "OUT", "COST")
+_TITLES = ("PHASE, ATTEMPT.ROUND.STEP", "AGENT", "MODEL", "TURNS", "TOKENS IN", "OUT", "COST")
 
 
 def show_spent(screen: Screen, steps: list[StepUsage]) -> None:
@@ -32,6 +32,7 @@ def spent_fields(step: StepUsage) -> dict[str, Json]:
         "phase": step["phase"],
         "attempt": step["attempt"],
         "step": step["step"],
+        "round": step["round"],
         "agent": step["agent"],
         "model": step["model"],
         "turns": step["turns"],
@@ -42,7 +43,7 @@ def spent_fields(step: StepUsage) -> dict[str, Json]:
 
 
 def _row(step: StepUsage) -> tuple[str | Styled, ...]:
-    place = f"{step['phase']} {step['attempt']}.{step['step']}"
+    place = f"{step['phase']} {step['attempt']}.{step['round']}.{step['step']}"
     metered = any(step[name] is not None for name in ("input_tokens", "output_tokens", "cost_usd"))
     return (
         place,

@@ -80,7 +80,12 @@ class Agent(Section):
     secrets: tuple[SecretName, ...] = Field(
         (), description="Names of the secrets that it receives as variables; it gets no others."
     )
-    state: Literal["contained", "shared"] = later("contained", "Where the agent keeps its own state.")
+    state: Literal["contained", "shared"] | None = Field(
+        None,
+        description="Presets: where it keeps its own sessions, settings and login. `contained`: in "
+        "`.orchestrator/agents/`; `shared`: in your own place for it, with your login. Null: contained where "
+        "its key comes from `env` or `secrets`, else shared.",
+    )
     sandbox: Sandbox = later("off", "Whether its processes are confined.")
     allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that it may change; none: all.")
     max_parallel: Amount | None = later(None, "Turns of this agent at the same time at most.")
@@ -92,6 +97,8 @@ class Agent(Section):
         rules.get(self.kind, self._of_preset)()
         if self.kind != "acp" and (self.mode is not None or self.authenticate is not None):
             raise ValueError(f"`mode` and `authenticate` belong to kind acp, not to kind {self.kind}")
+        if self.kind in rules and self.state is not None:
+            raise ValueError(f"`state` belongs to presets: nothing is known of the state of kind {self.kind}")
         if self.kind in rules and self.via != "auto":
             raise ValueError(f"`via` belongs to presets; an agent of kind {self.kind} is led in one way")
         reserved = [name for name in self.env if name.upper().startswith("ORCHESTRATOR_")]

@@ -5,18 +5,17 @@ from __future__ import annotations
 from orchestrator.engine.prompts import MAX_CHANGES, StepContext, step_prompt
 from orchestrator.engine.rounds import open_review
 from orchestrator.engine.schedule import RunStep
+from orchestrator.engine.setting_aside import STUCK, attempt_before
 from orchestrator.engine.work import Work
 from orchestrator.engine.workflow import PlannedStep
 from orchestrator.model.finding import Finding
 from orchestrator.model.ids import ObjectId, PhaseId
 from orchestrator.model.prompt import shortened
+from orchestrator.model.run import Execution
 
 
-def prompt_of(work: Work, action: RunStep, step: PlannedStep, interruption: tuple[str, str] | None) -> str:
-    """Returns the prompt of a step, without the secrets that anything in it may hold.
-
-    `interruption` tells what befell the attempt that this one goes on with, and what that had changed.
-    """
+def prompt_of(work: Work, action: RunStep, step: PlannedStep) -> str:
+    """Returns the prompt of a step, without the secrets that anything in it may hold."""
     run, execution = work.run, action.execution
     context = StepContext(
         task=run.task,
@@ -24,13 +23,21 @@ def prompt_of(work: Work, action: RunStep, step: PlannedStep, interruption: tupl
         step=step.task,
         attempt=execution.attempt,
         iteration=execution.progress.rounds.iteration,
-        interruption=interruption,
+        interruption=_interruption(work, attempt_before(work, execution)),
         findings=_open_findings(work, action.phase.id),
         outputs=execution.progress.rounds.outputs,
         changes=_changes(work, execution.progress.tree),
         templates=run.metadata.prompts,
     )
     return work.context.redactor.text(step_prompt(context))
+
+
+def _interruption(work: Work, before: Execution | None) -> tuple[str, str] | None:
+    """Returns what befell the attempt that this one goes on with, and the patch of what that had changed."""
+    if before is None:
+        return None
+    told = "stopped making progress" if before.progress.ending in STUCK else "was interrupted"
+    return told, _changes(work, before.progress.tree)
 
 
 def _open_findings(work: Work, phase_id: PhaseId) -> tuple[Finding, ...]:

@@ -69,7 +69,14 @@ class _Talk:
 
     def __init__(self, work: Work, agent: str, number: int) -> None:
         self._work = work
-        self._about: dict[str, Json] = {"agent": agent, "task": PLANNER, "step": number}
+        self._about: dict[str, Json] = {
+            "phase": "planning",
+            "attempt": 1,
+            "round": 1,
+            "step": number,
+            "agent": agent,
+            "task": PLANNER,
+        }
         self._recorder = Recorder(work, None, self._about)
 
     def __enter__(self) -> Self:

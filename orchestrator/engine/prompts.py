@@ -32,9 +32,9 @@ class StepTask:
 class StepContext:
     """What a prompt can speak of.
 
-    `templates` are the repository's own; `changes` the patch since the phase began; `outputs` those of
-    earlier steps; `findings` what checks and reviewers complain about. `interruption` tells what befell the
-    attempt that this one goes on with, and the patch of what that had changed.
+    `templates` are the repository's own; `interruption` tells what befell the attempt that this one goes on
+    with, and the patch of what that had changed; `changes` the patch since the phase began; `outputs` what
+    was said in earlier steps; `findings` what checks and reviewers complain about.
     """
 
     task: str
@@ -109,7 +109,7 @@ def _interrupted(befell: str, changed: str) -> str:
     told = f"An earlier attempt {befell}. Its work is in this directory; continue from it."
     if not changed:
         return f"{told} It had changed nothing yet."
-    return quoted(changed, f"{told} It had changed this so far.", limit=MAX_OUTPUT)
+    return told + "\n\n" + quoted(changed, "It had changed this so far.", limit=MAX_CHANGES)
 
 
 def _changes(patch: str) -> str:

@@ -35,8 +35,8 @@ class Recorder:
 
     What an agent's process and session are is durable when `take` returns. Anything else becomes so within
     50 ms, many events in one transaction: a kill loses at most those of the last 50 ms. Where events come
-    faster than they can be written, `take` waits. `about` names the step and goes into what was spent;
-    without an execution (a run that is being planned) process and session are not kept.
+    faster than they can be written, `take` waits. `about` names the step and goes into what was spent.
+    Without an execution (a run that is being planned) process and session are not kept.
 
     Raises:
         DiskFailed, StateLost: from `take` or at the end; nothing that comes later is recorded.
@@ -127,6 +127,8 @@ class Recorder:
                 return
 
     def _write(self) -> None:
+        if not self._group:
+            return
         state = self._work.context.state
         with state.transaction():  # before the group is taken, so that groups keep their order
             with self._lock:

@@ -160,7 +160,7 @@ def _spent_table(report: RunReport) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for facts in report.spent:
-        step = f"{facts.get('phase')} {facts.get('attempt')}.{facts.get('step')}"
+        step = f"{facts.get('phase')} {facts.get('attempt')}.{facts.get('round')}.{facts.get('step')}"
         tokens = ("input_tokens", "output_tokens")
         metered = any(facts.get(name) is not None for name in (*tokens, "cost_usd"))
         counts = (

@@ -17,6 +17,8 @@ from orchestrator.repo.trees import IsolatedTree
 from orchestrator.verify.clean import discard
 
 STUCK_AGAIN = "stuck again"
+STUCK = (Ending.STUCK.value, STUCK_AGAIN)
+"""How a step ended whose agent made no progress: the first time, and once more."""
 _A_PERSON = "you: its agent makes no progress"
 
 

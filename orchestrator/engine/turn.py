@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.engine.agent_home import home_of
 from orchestrator.engine.asking import prompt_of
 from orchestrator.engine.budget import Budget, remaining
 from orchestrator.engine.recording import Recorder
 from orchestrator.engine.schedule import RunStep
-from orchestrator.engine.setting_aside import STUCK_AGAIN, attempt_before
+from orchestrator.engine.setting_aside import STUCK, attempt_before
 from orchestrator.engine.watching import Watch
 from orchestrator.engine.work import Work
 from orchestrator.engine.workflow import PlannedStep
@@ -21,9 +22,6 @@ from orchestrator.model.json import Json
 from orchestrator.model.run import Execution, Usage
 from orchestrator.ports import Agent
 from orchestrator.repo.trees import IsolatedTree
-
-_MAX_DIFF = 8000
-_STUCK = (Ending.STUCK.value, STUCK_AGAIN)
 
 
 @dataclass(slots=True)
@@ -125,7 +123,7 @@ class Turn:
     def _request(self, left: Budget) -> AgentRequest:
         before = attempt_before(self.work, self.action.execution)
         return AgentRequest(
-            prompt=prompt_of(self.work, self.action, self.step, self._interruption(before)),
+            prompt=prompt_of(self.work, self.action, self.step),
             transcript=os.fspath(transcript_of(self.work, self.action)),
             marker=self.work.marker(self.action.execution.id),
             timeout_s=max(1.0, min(self.step.timeout_s, left.time_s)),  # 0 would be no deadline at all
@@ -136,28 +134,16 @@ class Turn:
             continues=self._session_of(before),
             max_turns=None if left.turns == float("inf") else max(1, int(left.turns)),
             max_cost_usd=None if left.cost_usd == float("inf") else left.cost_usd,
+            home=home_of(self.work, self.agent),
         )
 
     def _session_of(self, before: Execution | None) -> str:
         """Returns the agent's own session in which this step was broken off, unless it made no progress."""
-        if before is None or before.progress.ending in _STUCK:
+        if before is None or before.progress.ending in STUCK:
             return ""
         done = self.action.execution.progress.steps_done
         is_same = before.progress.agent == self.agent.name and before.progress.steps_done == done
         return before.progress.agent_session if is_same else ""
-
-    def _interruption(self, before: Execution | None) -> tuple[str, str] | None:
-        """Returns what befell the attempt that this one goes on with, and what it had changed."""
-        if before is None:
-            return None
-        progress = self.work.run.metadata.progress
-        base = progress.result or self.work.run.metadata.origin.base
-        changed = b""
-        if before.progress.tree is not None:
-            changed = self.work.context.repository.diff(base, before.progress.tree)
-        told = "stopped making progress" if before.progress.ending in _STUCK else "was interrupted"
-        text = changed[:_MAX_DIFF].decode("utf-8", "replace")
-        return told, text + ("\n… (cut)" if len(changed) > _MAX_DIFF else "")
 
 
 def transcript_of(work: Work, action: RunStep) -> Path:

@@ -46,14 +46,30 @@ class Health(StrEnum):
     BROKEN = "broken"
 
 
+class Login(StrEnum):
+    """How an agent would prove to its service who asks, as far as variables and files tell."""
+
+    KEY = "key"
+    LOGIN = "login"
+    NONE = "none"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class AgentHealth:
-    """Whether an agent can be started, where it is, and which version it says it is."""
+    """Whether an agent can be started, where it is, and which version it says it is.
+
+    `range` are the versions that we have tried (PEP 440), `tested` whether it is one of them; None where
+    there is no such range, or its version cannot be read.
+    """
 
     health: Health
     path: str = ""
     version: str = ""
     detail: str = ""
+    tested: bool | None = None
+    range: str = ""
+    login: Login = Login.UNKNOWN
 
 
 class Ending(StrEnum):

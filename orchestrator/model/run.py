@@ -146,8 +146,8 @@ class RunProgress:
     `result` is the tip of the chain of phase commits (None: no phase has changed anything yet);
     `branch` is the full name of the result branch once it exists;
     `wake_at` tells when a waiting run may go on by itself, `waiting_for` says what for;
-    `planning` is what asking for a plan consumed; `extra_time_s` is what resuming added to the time allowed,
-    in seconds, and so the others of that name;
+    `planning` is what asking for a plan consumed;
+    `extra_time_s` is what resuming added to the time allowed, in seconds, and so the others of that name;
     `exit_status` is what a failed run makes its command end with (CONTRACT.md).
     """
 
@@ -258,9 +258,9 @@ class ExecutionProgress:
     they were, `over` and `broken` which thresholds they exceeded and which gave no answer; `changed`
     tells that the attempt left another tree than it found; `receipts` are (tree, check, environment,
     tests run) of checks that passed and need not run again on that tree; `process` is (pid, start time in
-    clock ticks) of a supervised child while one runs. `agent` is who worked in the step that was begun last,
-    `agent_session` its own session, by which an interrupted turn can go on; `ending` how that step ended and
-    `cause` why, where it did not end well.
+    clock ticks) of a supervised child while one runs. `agent` is who worked in the step that was begun
+    last, `agent_session` its own session, by which an interrupted turn can go on; `ending` how that step
+    ended and `cause` why, where it did not end well.
     """
 
     steps_done: int = 0

@@ -276,6 +276,9 @@ class _Supervised:
         for key in list(selector.get_map().values()):
             if key.data not in ("stdout", "stderr"):
                 selector.unregister(key.fd)
+        stdout = self._supervisor.stdout
+        if stdout is not None and "stdout" in self._open and stdout.fileno() not in selector.get_map():
+            selector.register(stdout.fileno(), selectors.EVENT_READ, "stdout")  # held, but a pipe is small
         while selector.get_map():
             ready = selector.select(_SILENCE_S)
             if not ready:

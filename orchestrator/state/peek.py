@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         phase: str
         attempt: int
         step: int
+        round: int
         agent: str
         model: str | None
         turns: int | None
@@ -115,9 +116,10 @@ _SPENT = (
     "SELECT json_extract(data, '$.phase') AS phase, json_extract(data, '$.attempt') AS attempt,"
     " json_extract(data, '$.step') AS step, json_extract(data, '$.agent'), json_extract(data, '$.model'),"
     " json_extract(data, '$.turns'), json_extract(data, '$.input_tokens'),"
-    " json_extract(data, '$.output_tokens'), json_extract(data, '$.cost_usd'), max(run_seq) AS last"
+    " json_extract(data, '$.output_tokens'), json_extract(data, '$.cost_usd'), max(run_seq) AS last,"
+    " json_extract(data, '$.round') AS round"
     " FROM events WHERE run_id = ? AND kind = 'agent.usage' AND json_extract(data, '$.agent') IS NOT NULL"
-    " GROUP BY phase, attempt, json_extract(data, '$.round'), step ORDER BY last"
+    " GROUP BY phase, attempt, round, step ORDER BY last"
 )
 """Each turn tells all it has consumed so far: the last event of a step counts. SQLite takes the other columns
 from the row of the maximum. Source: sqlite.org/lang_select.html, bare columns."""
@@ -222,6 +224,7 @@ def _spent(connection: sqlite3.Connection, run_id: str | None) -> list[StepUsage
             "phase": row[0],
             "attempt": row[1],
             "step": row[2],
+            "round": row[10] or 1,
             "agent": row[3],
             "model": row[4] or None,
             "turns": row[5],

@@ -187,7 +187,14 @@ def test_status_sees_everything_it_shows(state: StateManager, paths: Orchestrato
     state.record_event(RunId("r2"), EventKind.STEP_STARTED, {"agent": "one"})
     state.record_event(RunId("r2"), EventKind.STEP_STARTED, {"agent": "two"})
     state.record_event(RunId("r2"), EventKind.VERDICT_REACHED, {"decision": "retry"})
-    step: dict[str, Json] = {"phase": "phase-001", "attempt": 1, "step": 1, "agent": "one", "model": "m"}
+    step: dict[str, Json] = {
+        "phase": "phase-001",
+        "attempt": 1,
+        "round": 1,
+        "step": 1,
+        "agent": "one",
+        "model": "m",
+    }
     for tokens in (5, 10):  # the last that a step told counts
         state.record_event(RunId("r2"), EventKind.AGENT_USAGE, {**step, "input_tokens": tokens, "turns": 2})
     state.record_event(RunId("r2"), EventKind.AGENT_USAGE, {**step, "step": 2, "agent": "two", "model": ""})

@@ -25,6 +25,4 @@ def make(play: Play, place: Path, redactor: Redactor) -> Iterator[Agent]:
     yield CommandAgent("command", (sys.executable, "-c", script), redactor=redactor)
 
 
-SUBJECTS = (
-    Subject("command", make, plays=frozenset(_SCRIPTS), answers=False, metered=False, has_session=False),
-)
+SUBJECTS = (Subject("command", make, plays=frozenset(_SCRIPTS), metered=False, has_session=False),)
