@@ -28,6 +28,9 @@ SCHEMA_VERSION = 1
 MANIFEST, RUN, EVENTS, FILES = "manifest.json", "run.json", "events.jsonl", "files"
 MAX_SMALL_BYTES = 1 << 20
 MAX_PART_BYTES = 64 << 20
+MAX_ALL_BYTES = 512 << 20
+"""All that is read at once of a chain, such as its manifests: a long run has tens of thousands of saves."""
+_MOST_SAVES = 10_000_000
 _TRAILER = "Orchestrator-Save: "
 
 Oid = Annotated[str, Field(pattern=r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")]
@@ -209,7 +212,7 @@ def read_parts(git: Git, wanted: Sequence[tuple[ObjectId, str]], *, most_bytes: 
     """Returns files of saves, all by two processes.
 
     Raises:
-        Refused: `save-invalid`, one is missing or larger than `most_bytes`, or all together are 8 times that.
+        Refused: `save-invalid`, one is missing or larger than `most_bytes`, or all together than 512 MiB.
     """
     asked = "".join(f"{commit}:{name}\n" for commit, name in wanted).encode()
     sizes = git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", input=asked).stdout
@@ -219,7 +222,7 @@ def read_parts(git: Git, wanted: Sequence[tuple[ObjectId, str]], *, most_bytes: 
         if kind != "blob":
             raise invalid("a run", f"it holds no {name}")
         total += int(size)
-        if int(size) > most_bytes or total > 8 * most_bytes:
+        if int(size) > most_bytes or total > MAX_ALL_BYTES:
             raise invalid("a run", f"its {name} has {int(size):,} bytes; {most_bytes:,} are allowed")
     return list(contents(git.run("cat-file", "--batch", input=asked).stdout))
 
@@ -234,13 +237,16 @@ def contents(data: bytes) -> Iterator[bytes]:
         at = line_end + 1 + size + 1
 
 
-def chain(git: Git, tip: ObjectId) -> tuple[ObjectId, ...]:
+def chain(git: Git, newest: Save) -> tuple[ObjectId, ...]:
     """Returns the commits of a chain of saves, oldest first; the chain ends where a commit is no save.
+
+    No further back is looked than the newest save counts: behind the first lies the history of the project.
 
     Raises:
         Refused: `save-invalid`, saves are missing in it.
     """
-    items = git.zsplit("log", "-z", "--first-parent", "--format=%H%n%B", tip, "--")
+    most = f"--max-count={min(newest.manifest.number, _MOST_SAVES)}"
+    items = git.zsplit("log", "-z", "--first-parent", most, "--format=%H%n%B", newest.commit, "--")
     found: list[ObjectId] = []
     for item in items:
         commit, _, message = item.decode("utf-8", "replace").partition("\n")
