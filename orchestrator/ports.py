@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest
+from orchestrator.model.plan import Plan, PlanRequest
 
 
 class Agent(Protocol):
@@ -38,5 +39,18 @@ class Agent(Protocol):
 
         `cancelled` is polled at least once a second; when it turns true, or the iterator is closed,
         every process of the turn is gone before the iterator ends.
+        """
+        ...
+
+
+class Planner(Protocol):
+    """Turns a task into phases. Implementations: `planning.single`, `planning.asked`."""
+
+    def plan(self, request: PlanRequest) -> Plan | None:
+        """Returns the plan, None when the work was stopped before there was one.
+
+        Raises:
+            PlanInvalid: no usable plan came about.
+            Failed: whoever was asked failed.
         """
         ...

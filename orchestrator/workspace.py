@@ -12,6 +12,7 @@ from types import TracebackType
 
 from orchestrator.agents import registry
 from orchestrator.config.load import LoadedConfig, load
+from orchestrator.config.prompts import SuppliedPrompt, supplied_prompts
 from orchestrator.config.schema import Config
 from orchestrator.config.trust import (
     RunnableCommand,
@@ -67,6 +68,7 @@ class TrustView:
     layouts: tuple[RunnableCommand, ...]
     filters: tuple[str, ...]
     store: TrustStore
+    prompts: tuple[SuppliedPrompt, ...] = ()
 
     @property
     def supplied(self) -> tuple[RunnableCommand, ...]:
@@ -272,13 +274,15 @@ def view_trust(
     files = supplied_files(Path(located.orchestrator_dir)) if layouts is None else layouts
     cautious = Repository(located, trusted=False)
     filters = cautious.local_filters()
-    supplied = repository_commands(loaded)
+    prompts = supplied_prompts(Path(located.checkout), Path(located.home))
+    supplied = (*repository_commands(loaded), *(prompt.told() for prompt in prompts))
     key = trust_key(
         loaded,
         checkout_real_path=os.path.realpath(located.checkout),
         git_dir_identity=cautious.git_dir_identity,
         local_filters=filters,
         layouts=hashes(files),
+        prompts=tuple((prompt.name, prompt.sha256) for prompt in prompts),
     )
     store = TrustStore(user_trust_directory())
     nothing = not supplied and not filters
@@ -291,6 +295,7 @@ def view_trust(
         layouts=tuple(RunnableCommand(one.name, (), one.told()) for one in files),
         filters=filters,
         store=store,
+        prompts=prompts,
     )
 
 

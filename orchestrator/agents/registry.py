@@ -6,9 +6,13 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+from orchestrator.agents.acp.agent import AcpAgent, has_sdk, require_sdk
+from orchestrator.agents.acp.preferring import PreferringAcp
+from orchestrator.agents.acp.speaker import SPEAKERS, Speaker
 from orchestrator.agents.command import CommandAgent
-from orchestrator.agents.preset import PRESETS, PresetAgent
+from orchestrator.agents.preset import PRESETS, Preset, PresetAgent
 from orchestrator.agents.programs import find_program
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Limits as LimitsConfig
@@ -19,7 +23,7 @@ from orchestrator.process.command import Limits
 from orchestrator.redaction.redactor import Redactor
 from orchestrator.secretstore.lookup import PLACEHOLDERS
 
-AnyAgent = CommandAgent | PresetAgent
+AnyAgent = CommandAgent | AcpAgent | PresetAgent | PreferringAcp
 
 
 def build(
@@ -43,18 +47,12 @@ def build(
     configured = agents.get(name)
     if configured is None and name not in PRESETS:
         raise _unknown(name, (*agents, *PRESETS))
+    wish = _Wish(name, configured, model, process_limits(limits), redactor)
     if configured is not None and configured.kind == "command":
-        return _command(name, configured, model, limits, redactor)
-    preset = PRESETS[name if configured is None else configured.kind]
-    return PresetAgent(
-        name,
-        preset,
-        model=model or (configured.model if configured is not None else None),
-        args=configured.args if configured is not None else (),
-        variables=configured.env if configured is not None else {},
-        limits=process_limits(limits),
-        redactor=redactor,
-    )
+        return _command(wish, configured)
+    if configured is not None and configured.kind == "acp":
+        return _acp(wish, _speaker(configured), None)
+    return _preset(wish, name if configured is None else configured.kind)
 
 
 def command_agent(
@@ -73,7 +71,10 @@ def require(agent: AnyAgent) -> AgentHealth:
 
     Raises:
         Refused: `agent-missing` or `agent-broken`; nothing was changed.
+        Refused: `extra-missing`, it is led over ACP and the package for that is not installed.
     """
+    if isinstance(agent, AcpAgent):
+        require_sdk(agent.name)
     health = agent.probe()
     if health.health is Health.READY:
         return health
@@ -86,10 +87,13 @@ def require(agent: AnyAgent) -> AgentHealth:
 
 
 def discover(environment: Mapping[str, str] = os.environ) -> tuple[tuple[str, AgentHealth], ...]:
-    """Returns the presets found on PATH with path and version, the preferred first; takes 10 s at most."""
-    present = [name for name, preset in PRESETS.items() if find_program(preset.program, environment)]
+    """Returns the presets found on PATH with path and version, the preferred first; takes 10 s at most.
+
+    One of which only the bridge is there is among them.
+    """
+    present = [name for name in PRESETS if _is_present(name, environment)]
     with ThreadPoolExecutor(max_workers=len(PRESETS)) as pool:
-        healths = pool.map(lambda name: PresetAgent(name, PRESETS[name]).probe(), present)
+        healths = pool.map(lambda name: build(name, {}).probe(), present)
         return tuple(zip(present, healths, strict=True))
 
 
@@ -108,8 +112,8 @@ def pick_default(environment: Mapping[str, str] = os.environ) -> str:
     Raises:
         Refused: `agent-missing`, none is installed.
     """
-    for name, preset in PRESETS.items():
-        if find_program(preset.program, environment) is not None:
+    for name in PRESETS:
+        if _is_present(name, environment):
             return name
     raise Refused(
         f"No coding agent was found on PATH (looked for {', '.join(PRESETS)}).",
@@ -130,26 +134,93 @@ def process_limits(limits: LimitsConfig | None) -> Limits:
     )
 
 
-def _command(
-    name: str,
-    configured: AgentConfig,
-    model: str | None,
-    limits: LimitsConfig | None,
-    redactor: Redactor | None,
-) -> CommandAgent:
-    if model is not None:
+def _is_present(name: str, environment: Mapping[str, str]) -> bool:
+    """Returns whether a preset's program is on PATH, or the bridge by which it can be led."""
+    bridge = SPEAKERS[name].program if has_sdk() else PRESETS[name].program
+    return any(find_program(program, environment) for program in {PRESETS[name].program, bridge})
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What an agent is made from; `configured` is None for a preset that is not listed."""
+
+    name: str
+    configured: AgentConfig | None
+    model: str | None
+    limits: Limits
+    redactor: Redactor | None
+
+    @property
+    def own_model(self) -> str | None:
+        return self.model or (self.configured.model if self.configured is not None else None)
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        return self.configured.args if self.configured is not None else ()
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        return self.configured.env if self.configured is not None else {}
+
+
+def _preset(wish: _Wish, kind: str) -> AnyAgent:
+    """Returns a preset in the form that `via` asks for; `auto` is ACP where that can be had."""
+    headless = PresetAgent(
+        wish.name,
+        PRESETS[kind],
+        model=wish.own_model,
+        args=wish.args,
+        variables=wish.variables,
+        limits=wish.limits,
+        redactor=wish.redactor,
+    )
+    via = wish.configured.via if wish.configured is not None else "auto"
+    if via == "headless" or (via == "auto" and wish.args):  # they are words of the headless command line
+        return headless
+    acp = _acp(wish, SPEAKERS[kind], PRESETS[kind])
+    if via == "acp":
+        return acp
+    return PreferringAcp(acp, headless) if has_sdk() and acp.is_installed() else headless
+
+
+def _acp(wish: _Wish, speaker: Speaker, preset: Preset | None) -> AcpAgent:
+    return AcpAgent(
+        wish.name,
+        speaker,
+        model=wish.own_model,
+        args=wish.args,
+        variables={**(preset.quiet if preset is not None else {}), **wish.variables},
+        passed=preset.passed if preset is not None else (),
+        limits=wish.limits,
+        redactor=wish.redactor,
+    )
+
+
+def _speaker(configured: AgentConfig) -> Speaker:
+    program, *args = configured.command or ("",)
+    method = configured.authenticate
+    return Speaker(
+        program,
+        tuple(args),
+        modes=(configured.mode,) if configured.mode else (),
+        authenticate={"": method} if method else {},
+    )
+
+
+def _command(wish: _Wish, configured: AgentConfig) -> CommandAgent:
+    if wish.model is not None:
         raise Refused(
-            f"Agent {name} is a command and takes no model.",
+            f"Agent {wish.name} is a command and takes no model.",
             code="agent-model",
             hint="Name the model in its command, or remove `model` from the step.",
         )
     return CommandAgent(
-        name,
+        wish.name,
         (*(configured.command or ()), *configured.args),
         stdin=configured.stdin,
         variables=configured.env,
-        limits=process_limits(limits),
-        redactor=redactor,
+        limits=wish.limits,
+        redactor=wish.redactor,
     )
 
 

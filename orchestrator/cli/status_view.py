@@ -6,6 +6,7 @@ import os
 import sys
 
 from orchestrator.cli.screen import Screen
+from orchestrator.cli.spent_view import show_spent, spent_fields
 from orchestrator.cli.table import columns, screen_width
 from orchestrator.cli.terminal import Styled
 from orchestrator.cli.words import age, counted
@@ -71,6 +72,8 @@ def show_runs(screen: Screen, glance: Glance, alive: set[str], warnings: Sequenc
     rows += [_row(run, run["id"] in alive) for run in glance["runs"]]
     for parts in columns(rows, width=screen_width(sys.stdout)):
         screen.out(*parts)
+    for run in glance["runs"]:
+        show_spent(screen, run["spent"])
     if glance["more"]:
         screen.note("Older runs are left out; name one to see it.")
 
@@ -118,6 +121,7 @@ def _run_document(run: RunGlance, alive: bool) -> dict[str, Json]:
             "output_tokens": usage["output_tokens"],
             "cost_usd": usage["cost_usd"],
         },
+        "spent": [spent_fields(step) for step in run["spent"]],
     }
 
 

@@ -70,7 +70,7 @@ def commands(config: Config) -> tuple[RunnableCommand, ...]:
     ]
     agents = [_agent(name, agent) for name, agent in config.agents.items()]
     fixed = (*_trees(config), *_checks(config), *_integration(config))
-    return (*agents, *steps, *fixed, *_providers(config))
+    return (*agents, *_roles(config), *steps, *fixed, *_providers(config))
 
 
 def repository_commands(loaded: LoadedConfig) -> tuple[RunnableCommand, ...]:
@@ -87,17 +87,25 @@ def trust_key(
     local_filters: tuple[str, ...],
     detected: tuple[RunnableCommand, ...] = (),
     layouts: tuple[tuple[str, str], ...] = (),
+    prompts: tuple[tuple[str, str], ...] = (),
 ) -> str:
     """Returns the key under which this checkout's present configuration is approved.
 
     It changes with every setting of the repository that decides what runs, with each filter or hook named in
     `local_filters`, each check in `detected` and each name or hash in `layouts` (files of the repository that
-    say what `migrate` moves); not with comments, thresholds, logging, flags or variables.
+    say what `migrate` moves) and `prompts` (those that say what agents are told); not with comments,
+    thresholds, logging, flags or variables.
     """
     place = _place(checkout_real_path, git_dir_identity)
-    content = [loaded.supplied, sorted(local_filters), sorted(describe(each) for each in detected)]
+    content: list[object] = [
+        loaded.supplied,
+        sorted(local_filters),
+        sorted(describe(each) for each in detected),
+    ]
     if layouts:  # an approval given before there were any stays valid
         content.append([f"{name} {digest}" for name, digest in sorted(layouts)])
+    if prompts:
+        content.append({"prompts": [f"{name} {digest}" for name, digest in sorted(prompts)]})
     return f"{_hash(place)[:16]}-{_hash([_VERSION, place, content])}"
 
 
@@ -231,6 +239,13 @@ def _agent(name: str, agent: Agent) -> RunnableCommand:
 
 def _told(variable: str, value: str) -> str:
     return f"[redacted:{variable}]" if is_secret(variable, value) else value
+
+
+def _roles(config: Config) -> list[RunnableCommand]:
+    roles = (("planner", config.roles.planner), ("reviewer", config.roles.reviewer))
+    return [
+        RunnableCommand(f"roles.{role}", (), (f"agent {name}",)) for role, name in roles if name is not None
+    ]
 
 
 def _step(where: str, step: Step) -> RunnableCommand:

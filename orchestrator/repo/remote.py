@@ -151,6 +151,8 @@ class Remote:
     def fetch_all(self, refs: Mapping[str, str], *, timeout_s: float | None = None) -> None:
         """Copies what several refs there reach, each to the ref of ours that it is mapped to.
 
+        The directory entries of what came are durable once a ref is moved by `Repository.update_ref`.
+
         Raises:
             Failed: `remote-unreachable`.
             ValueError: one is not one of our refs.
@@ -158,6 +160,7 @@ class Remote:
         for into in refs.values():
             if not into.startswith(OURS):
                 raise ValueError(f"{into} is not ours to move")
+        listed = "".join(f"+{name}:{into}\n" for name, into in refs.items())
         self._reach(
             "fetch",
             "-q",
@@ -166,19 +169,21 @@ class Remote:
             "--no-auto-maintenance",
             "--no-recurse-submodules",
             "--no-prune",
+            "--stdin",
             "--",
             self.url,
-            *(f"+{name}:{into}" for name, into in refs.items()),
             timeout_s=timeout_s,
             mutates=True,
+            input=listed.encode("utf-8", "surrogateescape"),
         )
-        for into in refs.values():
-            self.repository.sync_ref(into)
 
-    def _reach(self, *words: str, timeout_s: float | None = None, mutates: bool = False) -> bytes:
+    def _reach(
+        self, *words: str, timeout_s: float | None = None, mutates: bool = False, input: bytes = b""
+    ) -> bytes:
         try:
             done = self.repository.git.run(
                 *words,
+                input=input,
                 network=True,
                 mutates=mutates,
                 settings=_SETTINGS,

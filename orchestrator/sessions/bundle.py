@@ -152,8 +152,8 @@ def _parts(context: EngineContext, saved: Saved) -> Iterator[tuple[str, bytes]]:
         {"at": event.at.isoformat(), "kind": str(event.kind), "data": event.data} for event in saved.past
     )
     yield EVENTS, "".join(f"{json.dumps(line)}\n" for line in lines).encode()
-    for path in sorted(saved.papers):
-        yield f"{PAPERS}{path}", saved.paper(context.repository.git, path)
+    for path, data in saved.contents(context.repository.git, sorted(saved.papers)):
+        yield f"{PAPERS}{path}", data
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -74,9 +74,11 @@ def keep_fork(remote: Remote, save: Save, transport: TransportName) -> str:
     """
     said = save.manifest
     tail = f"{said.session}/{said.run_id}/{said.epoch}-{said.holder}"
-    fork = f"{names.FORK_REFS}{tail}"
     repository = remote.repository
-    found = repository.read_ref(fork)
+    found = repository.read_ref(f"{names.FORK_REFS}{tail}")
+    if found is not None and not is_ancestor(repository, found, save.commit):
+        tail, found = f"{tail}-{save.commit[:16]}", None
+    fork = f"{names.FORK_REFS}{tail}"
     if found != save.commit:
         repository.update_ref(fork, save.commit, found)
     there = f"{names.STATE_BRANCHES}forks/{tail}" if transport == "branch" else fork

@@ -25,11 +25,12 @@ from orchestrator.repo.scratch import Scratch, drafts
 from orchestrator.sessions.bundle import GIT, MANIFEST, PAPERS, BundleManifest, Member
 from orchestrator.sessions.giving_way import Target
 from orchestrator.sessions.restore import Restored, bring_back
-from orchestrator.sessions.saved import MAX_TOTAL_BYTES, Saved, checked_path, parse_events, read_saved
+from orchestrator.sessions.saved import Saved, checked_path, parse_events, read_saved
 from orchestrator.sessions.segments import (
     EVENTS,
     MAX_PART_BYTES,
     MAX_SMALL_BYTES,
+    MAX_TOTAL_BYTES,
     RUN,
     SCHEMA_VERSION,
     chain_ref,
@@ -204,8 +205,8 @@ def _fetched(room: Scratch, manifest: BundleManifest, place: Path) -> Saved:
         if tip != manifest.commit:
             raise _invalid("its git bundle holds another save than its list says")
         saved = read_saved(git, ObjectId(tip), session=manifest.session, run_id=manifest.run_id)
-        for path in saved.papers:
-            saved.paper(git, path)
+        for _ in saved.contents(git, saved.papers):
+            pass
     except GitFailed as error:
         raise _invalid(f"its git bundle cannot be used ({error.message})") from error
     return saved

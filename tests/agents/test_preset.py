@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.agents.preset import PRESETS, PresetAgent
-from orchestrator.model.agent import Ending, Health, Said
-from tests.agents.conftest import Turn, finished
+from orchestrator.model.agent import Cause, Ending, Health, Said
+from tests.agents.conftest import MARK, Turn, finished
 
 FAKE = """#!{python}
 import json, os, sys
@@ -19,11 +19,12 @@ if sys.argv[1:] == ["--version"]:
     sys.exit({version_status})
 facts = {{"argv": sys.argv[1:], "env": dict(os.environ), "stdin": sys.stdin.read()}}
 json.dump(facts, open("shown.json", "w"))
-print('{{"type":"result","subtype":"success"}}')
+sys.stdout.write(open({stream!r}).read())
 print("a plain line")
 sys.exit({status})
 """
 Install = Callable[..., Path]
+RECORDED = Path(__file__).parent / "recorded"
 
 
 @pytest.fixture
@@ -33,9 +34,12 @@ def install(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Inst
     place.mkdir()
     monkeypatch.setenv("PATH", str(place))
 
-    def put(name: str, *, status: int = 0, version_status: int = 0, text: str | None = None) -> Path:
+    def put(
+        name: str, *, status: int = 0, version_status: int = 0, text: str | None = None, stream: str = ""
+    ) -> Path:
         tool = place / name
-        filled = FAKE.format(python=sys.executable, name=name, status=status, version_status=version_status)
+        facts = {"python": sys.executable, "name": name, "status": status, "version_status": version_status}
+        filled = FAKE.format(**facts, stream=str(RECORDED / f"{stream or name + '-write'}.jsonl"))
         tool.write_text(text if text is not None else filled)
         tool.chmod(0o755)
         return tool
@@ -121,29 +125,32 @@ def test_an_agent_gets_its_own_keys_and_quiet_settings_and_nobody_elses(
     assert environment["DISABLE_AUTOUPDATER"] == "1"
     assert environment["DISABLE_TELEMETRY"] == "0"
     assert environment["OWN"] == "1"
-    assert environment["ORCHESTRATOR_EXECUTION"] == "mark-agents-tests"
+    assert environment["ORCHESTRATOR_EXECUTION"] == MARK
     assert not {"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
 
 
-def test_its_json_stream_is_kept_and_only_plain_lines_are_shown(
+def test_its_json_stream_is_kept_and_shown_as_what_it_means(
     install: Install, take: Turn, request_: object, tmp_path: Path
 ) -> None:
     install("codex")
 
     events = take(PresetAgent("codex", PRESETS["codex"]))
 
-    assert [event for event in events if isinstance(event, Said)] == [Said("a plain line")]
+    said = [event.text for event in events if isinstance(event, Said)]
+    assert "a plain line" in said
+    assert "I wrote hello.txt." in said
+    assert not any("{" in text for text in said)
     transcript = (tmp_path / "artifacts" / "step-1.log").read_text()
-    assert '"type":"result"' in transcript
+    assert '"type":"turn.completed"' in transcript
 
 
 def test_a_failure_is_explained_where_the_status_is_known(install: Install, take: Turn) -> None:
-    install("gemini", status=173)
+    install("gemini", status=173, stream="gemini-429")
 
     end = finished(take(PresetAgent("gemini", PRESETS["gemini"])))
 
-    assert end.ending is Ending.FAILED
-    assert end.detail == "exit status 173 (the service answered 429: too many requests): a plain line"
+    assert (end.ending, end.cause) == (Ending.FAILED, Cause.QUOTA)
+    assert end.detail.startswith("exit status 173 (the service answered 429: too many requests): [API Error")
 
 
 def test_a_program_in_the_tree_is_never_taken_for_the_agent(

@@ -284,13 +284,15 @@ def test_every_value_has_an_origin(checked: Path, call: Call) -> None:
 
 def test_a_key_is_explained(checked: Path, call: Call) -> None:
     words = call("config", "explain", "execution.timeout_s", cwd=checked)
-    fields = call("config", "explain", "budget.max_tokens", "--json", cwd=checked)
+    fields = call("config", "explain", "budget.allowed_hours", "--json", cwd=checked)
     unknown = call("config", "explain", "exectuion", cwd=checked)
 
     assert words.out.startswith("execution.timeout_s: ")
     assert "  default  3600\n" in words.out
     assert fields.json["available"] is False
-    assert "Not available in this version." in call("config", "explain", "budget.max_tokens", cwd=checked).out
+    assert (
+        "Not available in this version." in call("config", "explain", "budget.allowed_hours", cwd=checked).out
+    )
     assert unknown.status == 2
 
 

@@ -20,9 +20,9 @@ def test_many_small_parts_are_read_and_one_that_is_too_large_is_not(repository: 
     git(repository, "commit", "-q", "-m", "parts")
     commit, reader = ObjectId(git(repository, "rev-parse", "HEAD")), Git(repository, trusted=False)
 
-    read = read_parts(reader, [(commit, "large")] * 20, most_bytes=MAX_SMALL_BYTES)
+    read = read_parts(reader, [(commit, "large", MAX_SMALL_BYTES)] * 20)
     with pytest.raises(Refused) as refused:
-        read_parts(reader, [(commit, "too-large")], most_bytes=MAX_SMALL_BYTES)
+        read_parts(reader, [(commit, "too-large", MAX_SMALL_BYTES)])
 
     assert [len(part) for part in read] == [MAX_SMALL_BYTES] * 20
     assert refused.value.code == "save-invalid"

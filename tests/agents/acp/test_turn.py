@@ -1,0 +1,479 @@
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.agents.acp.agent import AcpAgent
+from orchestrator.agents.acp.speaker import SPEAKERS, Speaker
+from orchestrator.model.agent import (
+    AskedPermission,
+    Cause,
+    Ending,
+    Finished,
+    Opened,
+    Said,
+    Spent,
+    ToolState,
+    UsedTool,
+)
+from orchestrator.model.run import Usage
+from orchestrator.process import leftovers
+from tests.agents.acp.conftest import END, USAGE, Scripted, Step
+from tests.agents.acp.fake_agent import usd
+from tests.agents.contract.stage import HANGING
+
+ASKED = ["allow_always", "allow_once", "reject_once"]
+CODEX = Speaker("", always_metered=True)
+
+
+def modes(*ids: str) -> dict[str, object]:
+    return {
+        "modes": {"currentModeId": ids[0], "availableModes": [{"id": each, "name": each} for each in ids]}
+    }
+
+
+def option(name: str, *values: str) -> dict[str, object]:
+    choices = [{"value": value, "name": value.title()} for value in values]
+    facts = {"id": name, "name": name, "category": name, "type": "select", "currentValue": values[0]}
+    return {"configOptions": [{**facts, "options": choices}]}
+
+
+def test_a_turn_is_told_from_its_session_to_its_tokens(scripted: Scripted) -> None:
+    agent = scripted.agent(
+        {"say": "I look."}, {"tool": {"write": "a.txt", "ask": ASKED}}, {"say": "Do"}, {"say": "ne."}, END
+    )
+
+    events = scripted.take(agent)
+
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == [
+        *("Started", "Opened", "Said", "UsedTool", "AskedPermission", "UsedTool", "Said", "Spent", "Finished")
+    ]
+    assert events[1] == Opened("fake-session-1")
+    assert [event.text for event in events if isinstance(event, Said)] == ["I look.", "Done."]
+    tools = [event for event in events if isinstance(event, UsedTool)]
+    assert [(tool.tool, tool.state, tool.call) for tool in tools] == [
+        ("edit", ToolState.STARTED, "call-1"),
+        ("edit", ToolState.COMPLETED, "call-1"),
+    ]
+    assert tools[0].detail["title"] == "Write"
+    assert tools[0].detail["paths"] == [str(scripted.tree / "a.txt")]
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.ending, end.answer, end.agent_session) == (Ending.FINISHED, "Done.", "fake-session-1")
+    assert (end.usage.input_tokens, end.usage.output_tokens, end.usage.cost_usd) == (240, 60, None)
+    assert end.usage.peak_memory_bytes > 0
+
+
+def test_no_files_and_no_terminal_are_offered_and_asking_for_them_is_refused(scripted: Scripted) -> None:
+    steps = [{"request": method} for method in ("fs/read_text_file", "terminal/create", "elicitation/create")]
+
+    end = scripted.end(*steps, END)
+
+    (asked,) = scripted.heard("initialize")
+    offered = asked.get("clientCapabilities", {})
+    assert not offered.get("terminal")
+    assert not any(offered.get("fs", {}).values())
+    assert asked["clientInfo"]["name"] == "orchestrator"
+    assert end.answer == "-32601" * 3
+
+
+def test_a_permission_is_given_by_kind_for_this_once_and_never_for_always(scripted: Scripted) -> None:
+    agent = scripted.agent({"tool": {"write": "a.txt", "ask": ASKED}}, END)
+
+    events = scripted.take(agent)
+
+    lines = (scripted.place / "heard.jsonl").read_text()
+    assert '"optionId": "allow_once!"' in lines
+    assert "allow_always" not in lines
+    assert [event.granted for event in events if isinstance(event, AskedPermission)] == [True]
+
+
+def test_without_an_option_for_this_once_none_is_chosen_and_the_turn_was_denied(
+    scripted: Scripted,
+) -> None:
+    agent = scripted.agent({"tool": {"write": "a.txt", "ask": ["allow_always", "reject_always"]}}, END)
+
+    events = scripted.take(agent)
+
+    assert '"outcome": "cancelled"' in (scripted.place / "heard.jsonl").read_text()
+    assert [event.state for event in events if isinstance(event, UsedTool)][-1] is ToolState.DENIED
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.ending, end.detail) == (Ending.DENIED, "it was not allowed: Write")
+
+
+def test_a_change_outside_of_the_tree_is_refused_and_a_command_is_not(scripted: Scripted) -> None:
+    outside = scripted.agent({"tool": {"path": "/etc/hosts", "ask": ASKED}}, END)
+    assert scripted.take(outside)[-1].ending is Ending.DENIED  # type: ignore[union-attr]
+
+    command = scripted.end({"tool": {"kind": "execute", "path": "/etc/hosts", "ask": ASKED}}, END)
+
+    assert command.ending is Ending.FINISHED
+    lines = (scripted.place / "heard.jsonl").read_text()
+    assert (lines.count("reject_once!"), lines.count("allow_once!")) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "copilot"])
+def test_the_mode_of_a_preset_is_set_when_it_is_offered(name: str, scripted: Scripted) -> None:
+    (wanted,) = SPEAKERS[name].modes
+    speaker = Speaker("", modes=SPEAKERS[name].modes)
+
+    end = scripted.end(END, speaker=speaker, new=modes("agent", wanted, "yolo"))
+
+    assert end.ending is Ending.FINISHED
+    assert [params["modeId"] for params in scripted.heard("session/set_mode")] == [wanted]
+
+
+def test_a_mode_that_is_an_option_of_the_session_is_set_as_one(scripted: Scripted) -> None:
+    speaker = Speaker("", modes=SPEAKERS["opencode"].modes)
+
+    end = scripted.end(END, speaker=speaker, new=option("mode", "plan", "build"))
+
+    assert end.ending is Ending.FINISHED
+    (params,) = scripted.heard("session/set_config_option")
+    assert (params["configId"], params["value"]) == ("mode", "build")
+
+
+def test_an_agent_without_the_mode_is_not_asked_to_work_in_another(scripted: Scripted) -> None:
+    speaker = Speaker("", modes=SPEAKERS["codex"].modes)
+
+    end = scripted.end(END, speaker=speaker, new=modes("agent", "agent-full-access"))
+
+    assert (end.ending, end.cause) == (Ending.FAILED, Cause.PROTOCOL)
+    assert end.detail == ("it does not offer the mode workspace-write (it offers: agent, agent-full-access)")
+    assert scripted.heard("session/prompt") == []
+
+
+def test_the_model_is_set_in_the_session_by_value_or_name(scripted: Scripted) -> None:
+    for wanted in ("big-1", "Big-1"):
+        end = scripted.end(END, model=wanted, new=option("model", "small-1", "big-1"))
+        assert end.ending is Ending.FINISHED
+
+    missing = scripted.end(END, model="huge", new=option("model", "small-1", "big-1"))
+    deaf = scripted.end(END, model="huge")
+
+    assert [params["value"] for params in scripted.heard("session/set_config_option")] == ["big-1", "big-1"]
+    assert missing.detail == "it does not offer the model huge (it offers: small-1, big-1)"
+    assert deaf.detail == "it cannot be told over ACP to use the model huge"
+
+
+def test_an_agent_that_wants_a_key_is_asked_to_take_it(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaker = Speaker("", authenticate={"SOME_KEY": "api-key"}, authenticates_first=True)
+    offer = {"authMethods": [{"id": "api-key", "name": "a key"}]}
+    agent = scripted.agent(END, speaker=speaker, initialize=offer)
+
+    without = scripted.take(agent)[-1]
+    given = scripted.take(agent, secrets={"SOME_KEY": "x"})[-1]
+    unknown = scripted.take(scripted.agent(END, speaker=speaker), secrets={"SOME_KEY": "x"})[-1]
+
+    assert isinstance(without, Finished)
+    assert isinstance(given, Finished)
+    assert isinstance(unknown, Finished)
+    assert (without.ending, given.ending) == (Ending.FINISHED, Ending.FINISHED)
+    assert scripted.heard("authenticate") == [{"methodId": "api-key"}]
+    assert unknown.cause is Cause.CREDENTIAL
+
+
+def test_a_session_that_is_refused_without_authentication_is_asked_for_again_after_it(
+    scripted: Scripted,
+) -> None:
+    offer = {"authMethods": [{"id": "api-key", "name": "a key"}]}
+    speaker = Speaker("", authenticate={"": "api-key"})
+
+    end = scripted.end(END, speaker=speaker, initialize=offer, needs_authentication=True)
+    refused = scripted.end(END, initialize=offer, needs_authentication=True)
+
+    assert end.ending is Ending.FINISHED
+    assert (refused.ending, refused.cause) == (Ending.FAILED, Cause.CREDENTIAL)
+    assert len(scripted.heard("session/new")) == 3
+
+
+def test_an_earlier_session_goes_on_and_its_history_is_not_told_again(scripted: Scripted) -> None:
+    agent = scripted.agent(
+        {"say": "Going on."}, {"update": {"sessionUpdate": "usage_update", "cost": usd(0.75)}}, END,
+        sessions=["earlier"],
+    )  # fmt: skip
+
+    events = scripted.take(agent, continues="earlier")
+
+    assert scripted.heard("session/load")[0]["sessionId"] == "earlier"
+    assert scripted.heard("session/new") == []
+    assert [event.text for event in events if isinstance(event, Said)] == ["Going on."]
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.answer, end.agent_session, end.usage.cost_usd) == ("Going on.", "earlier", 0.25)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_a_session_that_is_lost_is_told_as_lost(able: bool, scripted: Scripted) -> None:
+    agent = scripted.agent(END, initialize={"agentCapabilities": {"loadSession": able}})
+
+    end = scripted.take(agent, continues="gone")[-1]
+
+    assert isinstance(end, Finished)
+    assert (end.ending, end.cause) == (Ending.FAILED, Cause.SESSION_LOST)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ({"code": -32603, "message": "Internal error", "data": {"errorKind": "rate_limit"}}, Cause.QUOTA),
+        ({"code": -32603, "message": "Rate limit reached", "data": {"errorName": "APIError"}}, Cause.QUOTA),
+        ({"code": -32000, "message": "Authentication required"}, Cause.CREDENTIAL),
+        ({"code": -32603, "message": "API Error: 401 invalid x-api-key"}, Cause.CREDENTIAL),
+        ({"code": -32603, "message": "connect ECONNREFUSED 127.0.0.1:9"}, Cause.NETWORK),
+        ({"code": -32601, "message": "Method not found"}, Cause.PROTOCOL),
+        ({"code": -32603, "message": "Internal error", "data": {"status": 500}}, Cause.OTHER),
+    ],
+)
+def test_an_error_is_a_failure_with_the_cause_that_it_tells(
+    error: Step, cause: Cause, scripted: Scripted
+) -> None:
+    end = scripted.end({"error": error})
+
+    assert (end.ending, end.cause) == (Ending.FAILED, cause)
+    assert end.detail.startswith(f"session/prompt: {error['message']}")
+
+
+# Source: codex-acp 2.6.0 and copilot 1.0.102 with a model server that answers 429, 401, or is not there.
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("stream error: exceeded retry limit, last status: 429 Too Many Requests", Cause.QUOTA),
+        ("Error: 401 Unauthorized", Cause.CREDENTIAL),
+        ("stream disconnected before completion: Connection refused (os error 111)", Cause.NETWORK),
+        ("", Cause.OTHER),
+    ],
+)
+def test_the_end_of_a_turn_that_never_reached_its_model_is_no_success(
+    text: str, cause: Cause, scripted: Scripted
+) -> None:
+    end = scripted.end({"say": text}, {"end": "end_turn"}, speaker=CODEX)
+
+    assert (end.ending, end.cause) == (Ending.FAILED, cause)
+    assert "its model was not reached" in end.detail
+    assert text in end.detail
+
+
+def test_an_agent_of_which_nothing_is_known_may_tell_no_usage(scripted: Scripted) -> None:
+    end = scripted.end({"say": "Done."}, {"end": "end_turn"})
+
+    assert end.ending is Ending.FINISHED
+    assert (end.usage.input_tokens, end.usage.output_tokens, end.usage.cost_usd) == (None, None, None)
+
+
+def test_tokens_are_found_where_gemini_tells_them(scripted: Scripted) -> None:
+    meta = {"quota": {"token_count": {"input_tokens": 240, "output_tokens": 60}}}
+
+    end = scripted.end({"end": "end_turn", "meta": meta}, speaker=CODEX)
+
+    assert (end.ending, end.usage.input_tokens, end.usage.output_tokens) == (Ending.FINISHED, 240, 60)
+
+
+def test_tokens_of_the_last_step_alone_are_not_told_as_those_of_the_turn(scripted: Scripted) -> None:
+    speaker = Speaker("", always_metered=True, tokens_of_turn=False)
+    cost = {"update": {"sessionUpdate": "usage_update", "used": 9, "size": 99, "cost": usd(0.002)}}
+
+    events = scripted.take(scripted.agent(cost, END, speaker=speaker))
+
+    spent = [event.usage for event in events if isinstance(event, Spent)]
+    assert spent[0] == Usage(cost_usd=0.002)
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.ending, end.usage.input_tokens, end.usage.cost_usd) == (Ending.FINISHED, None, 0.002)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ending", "words"),
+    [
+        ("refusal", Ending.FAILED, "refused"),
+        ("max_tokens", Ending.FAILED, "token limit"),
+        ("max_turn_requests", Ending.LIMIT, "limit of requests"),
+        ("cancelled", Ending.FAILED, "nobody had asked"),
+    ],
+)
+def test_other_reasons_to_stop_are_no_success(
+    reason: str, ending: Ending, words: str, scripted: Scripted
+) -> None:
+    end = scripted.end({"end": reason, "usage": USAGE})
+
+    assert end.ending is ending
+    assert words in end.detail
+
+
+def test_a_turn_that_ends_as_cancelled_because_it_was_denied_was_denied(scripted: Scripted) -> None:
+    end = scripted.end({"tool": {"path": "/etc/x", "ask": ASKED}}, {"end": "cancelled"}, speaker=CODEX)
+
+    assert end.ending is Ending.DENIED
+
+
+def test_nonsense_for_ever_is_ended_by_the_limit_of_turns(scripted: Scripted) -> None:
+    agent = scripted.agent({"tool": {"repeat": 1_000_000, "ask": ASKED}}, END)
+
+    events = scripted.take(agent, max_turns=3)
+
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.ending, end.detail) == (Ending.LIMIT, "stopped after 3 turns of its model")
+    assert leftovers.find(scripted.request.marker) == []
+
+
+def test_spending_too_much_ends_the_turn(scripted: Scripted) -> None:
+    costs = [{"update": {"sessionUpdate": "usage_update", "cost": usd(amount)}} for amount in (0.4, 0.8)]
+
+    end = scripted.take(scripted.agent(*costs, {"until_cancel": 1}, {"end": "cancelled"}), max_cost_usd=0.5)[
+        -1
+    ]
+
+    assert isinstance(end, Finished)
+    assert (end.ending, end.usage.cost_usd) == (Ending.LIMIT, 0.8)
+    assert "0.8000 USD of 0.5" in end.detail
+
+
+def test_a_cancel_reaches_the_agent_which_may_end_in_peace(scripted: Scripted) -> None:
+    agent = scripted.agent({"until_cancel": 1}, {"say": "I stop."}, {"end": "cancelled", "usage": USAGE})
+    hanging = scripted.tree / HANGING
+
+    end = scripted.take(agent, cancelled=hanging.exists)[-1]
+
+    assert isinstance(end, Finished)
+    assert (end.ending, end.detail, end.answer) == (Ending.CANCELLED, "stopped on request", "I stop.")
+    assert end.usage.input_tokens == 240
+    assert len(scripted.heard("session/cancel")) == 1
+
+
+def test_a_flood_of_text_is_shown_by_its_end_and_does_not_grow_the_answer(scripted: Scripted) -> None:
+    events = scripted.take(scripted.agent({"flood": 60_000}, {"say": "the end"}, END))
+
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert end.ending is Ending.FINISHED
+    assert end.answer.startswith("word 0 word 1")
+    assert len(end.answer) <= 1 << 20
+    said = [event.text for event in events if isinstance(event, Said)]
+    assert all(len(text) <= 16_000 for text in said)
+    assert said[-1].endswith("the end")
+
+
+def test_a_message_of_some_megabytes_is_taken_and_a_larger_one_ends_the_turn(scripted: Scripted) -> None:
+    fine = scripted.end({"huge": 5 << 20}, END)
+    too_large = scripted.end({"huge": 20 << 20}, END)
+
+    assert fine.ending is Ending.FINISHED
+    assert len(fine.answer) == 1 << 20
+    assert (too_large.ending, too_large.cause) == (Ending.FAILED, Cause.PROTOCOL)
+    assert too_large.detail == "it sent a message of more than 16 MiB"
+
+
+def test_lines_that_are_no_messages_are_shown_and_too_many_are_no_protocol(
+    scripted: Scripted,
+) -> None:
+    some = scripted.take(scripted.agent({"raw": "\x1b[31mwarning: old node"}, {"raw": "[1, 2]"}, END))
+    many = scripted.end({"raw": "what?\n" * 2000}, END)
+
+    assert [event.text for event in some if isinstance(event, Said)] == ["warning: old node", "[1, 2]"]
+    assert some[-1].ending is Ending.FINISHED  # type: ignore[union-attr]
+    assert (many.ending, many.cause) == (Ending.FAILED, Cause.PROTOCOL)
+    assert many.detail == "what it prints is not ACP, such as: what?"
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ('{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"one"}}', "initialize: its answer is not ACP"),
+        ('{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":2}}', "it speaks version 2 of ACP"),
+        ('{"jsonrpc":"2.0","id":0,"error":{"code":-32603,"message":"no"}}', "initialize: no"),
+    ],
+)
+def test_an_agent_that_answers_something_else_fails_with_what_was_wrong(
+    message: str, words: str, scripted: Scripted
+) -> None:
+    code = f"input(); print({message!r}, flush=True); input()"
+
+    end = scripted.take(AcpAgent("odd", Speaker(sys.executable, ("-c", code))))[-1]
+
+    assert isinstance(end, Finished)
+    assert end.ending is Ending.FAILED
+    assert words in end.detail
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "cause"),
+    [
+        ("import sys; sys.exit('you are not logged in')", "exit status 1", Cause.CREDENTIAL),
+        ("pass", "exit status 0 before the turn was over", Cause.PROTOCOL),
+        ("import os; os.kill(os.getpid(), 9)", "killed by signal 9", Cause.OTHER),
+        ("import os, time; os.close(1); time.sleep(600)", "its output ended", Cause.OTHER),
+    ],
+)
+def test_a_program_that_ends_without_a_word_fails_with_how_it_ended(
+    code: str, words: str, cause: Cause, scripted: Scripted
+) -> None:
+    end = scripted.take(AcpAgent("odd", Speaker(sys.executable, ("-c", code))))[-1]
+
+    assert isinstance(end, Finished)
+    assert (end.ending, end.cause) == (Ending.FAILED, cause)
+    assert words in end.detail
+    assert leftovers.find(scripted.request.marker) == []
+
+
+def test_a_program_that_dies_in_the_middle_fails_with_its_last_words(scripted: Scripted) -> None:
+    end = scripted.end({"say": "I begin."}, {"warn": "out of memory"}, {"die": 137})
+
+    assert (end.ending, end.exit_status, end.answer) == (Ending.FAILED, 137, "I begin.")
+    assert end.detail == "exit status 137 before the turn was over: out of memory"
+
+
+def test_a_program_that_is_missing_ends_without_a_start(scripted: Scripted) -> None:
+    events = scripted.take(AcpAgent("odd", Speaker("/nonexistent/agent")))
+
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert (end.ending, end.exit_status) == (Ending.FAILED, None)
+    assert "/nonexistent/agent" in end.detail
+
+
+def test_an_echo_of_what_it_is_sent_is_no_agent(scripted: Scripted) -> None:
+    end = scripted.take(AcpAgent("cat", Speaker("/bin/cat")))[-1]
+
+    assert isinstance(end, Finished)
+    assert end.ending is Ending.FAILED
+
+
+def test_a_prompt_that_is_no_text_everywhere_reaches_the_agent(scripted: Scripted) -> None:
+    odd = b"caf\xe9 \xff".decode("utf-8", "surrogateescape")
+
+    end = scripted.take(scripted.agent(END), prompt=odd + "x" * 300_000)[-1]
+
+    assert isinstance(end, Finished)
+    assert end.ending is Ending.FINISHED
+    (asked,) = scripted.heard("session/prompt")
+    assert asked["prompt"][0]["text"].startswith("caf\N{REPLACEMENT CHARACTER} \N{REPLACEMENT CHARACTER}x")
+
+
+def test_kinds_of_updates_that_are_not_known_are_passed_over(scripted: Scripted) -> None:
+    odd: list[object] = [
+        {"sessionUpdate": "from_the_future", "x": 1},
+        {"sessionUpdate": "tool_call"},
+        {"sessionUpdate": "tool_call_update", "toolCallId": 7, "status": "completed", "content": "none"},
+        {"sessionUpdate": "agent_message_chunk", "content": "text"},
+        {"sessionUpdate": "usage_update", "cost": {"amount": "free", "currency": "USD"}},
+        {"sessionUpdate": ["list"]},
+    ]
+
+    end = scripted.end(*({"update": update} for update in odd), {"say": "Done."}, END)
+
+    assert (end.ending, end.answer, end.usage.cost_usd) == (Ending.FINISHED, "Done.", None)
+
+
+def test_each_event_of_a_turn_is_a_frozen_value(scripted: Scripted) -> None:
+    events = scripted.take(scripted.agent({"tool": {"write": "a.txt"}}, END))
+
+    assert all(dataclasses.is_dataclass(event) for event in events)
+    assert Path(scripted.request.transcript).read_text().count('"session/update"') == 2
