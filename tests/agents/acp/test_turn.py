@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -420,6 +421,22 @@ def test_a_flood_of_text_is_shown_by_its_end_and_does_not_grow_the_answer(script
     said = [event.text for event in events if isinstance(event, Said)]
     assert all(len(text) <= 16_000 for text in said)
     assert said[-1].endswith("the end")
+
+
+def test_an_agent_that_tells_more_than_is_taken_waits_until_it_is(scripted: Scripted) -> None:
+    flood = {"tool": {"repeat": 1_000_000, "path": "x" * 2000}}
+    transcript = Path(scripted.request.transcript)
+    events = scripted.agent(flood, END).run(scripted.request, worktree=scripted.tree, cancelled=lambda: False)
+    next(event for event in events if isinstance(event, UsedTool))
+
+    before, after = -1, transcript.stat().st_size
+    while after != before:
+        time.sleep(0.3)  # not a deadline: an agent that does not wait goes on writing all the time
+        before, after = after, transcript.stat().st_size
+    events.close()  # type: ignore[attr-defined]
+
+    assert after < 30 << 20
+    assert leftovers.find(scripted.request.marker) == []
 
 
 def test_a_message_of_some_megabytes_is_taken_and_a_larger_one_ends_the_turn(scripted: Scripted) -> None:
