@@ -385,7 +385,10 @@ def configured_agent(
             limits=config.limits,
             redactor=redactor,
         )
-    registry.require(agent)
+    given = {
+        name for workflow in config.workflows.values() for step in workflow.steps for name in step.secrets
+    }
+    registry.require(agent, given)
     return agent
 
 

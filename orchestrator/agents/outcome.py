@@ -21,6 +21,8 @@ _LOST = re.compile(
     r"|\b(session|conversation|rollout|thread)\b.{0,80}(not found|does not exist|no longer|not exist)",
     re.IGNORECASE,
 )
+# codex 0.169.0 tells a command that its rules forbid on stderr alone.
+_REJECTED = re.compile(r"Rejected\(\\?\"`(.{1,400}?)` rejected")
 _BY_STATUS = {401: Cause.CREDENTIAL, 402: Cause.QUOTA, 429: Cause.QUOTA}
 _OURS = {"cancelled": Ending.CANCELLED, "deadline": Ending.DEADLINE, "idle": Ending.IDLE}
 _STOPPED = {
@@ -126,9 +128,10 @@ def _cause(facts: Facts, known: Cause) -> Cause:
 
 
 def _denied(facts: Facts) -> Conclusion | None:
-    if not facts.account.denied:
+    denied = (*facts.account.denied, *_REJECTED.findall(facts.errors))
+    if not denied:
         return None
-    return Conclusion(Ending.DENIED, f"it was not allowed {', '.join(facts.account.denied)}"[:MAX_WORDS])
+    return Conclusion(Ending.DENIED, f"it was not allowed {', '.join(denied)}"[:MAX_WORDS])
 
 
 def _doubtful(facts: Facts, rules: Rules) -> Conclusion | None:

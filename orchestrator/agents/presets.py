@@ -100,7 +100,7 @@ PRESETS: Mapping[str, Preset] = {
             variables={"CLAUDE_CONFIG_DIR": ""},
             usual="~/.claude",
             logins=(".credentials.json",),
-            hints=("settings.json",),
+            hints=("settings.json", "../.claude.json", "/etc/claude-code/managed-settings.json"),
             log_in="claude /login",
             elsewhere="darwin",  # in its keychain
         ),
@@ -191,9 +191,11 @@ PRESETS: Mapping[str, Preset] = {
         quiet={"COPILOT_AUTO_UPDATE": "false"},
         passed=(
             "COPILOT_HOME",
+            "COPILOT_CACHE_HOME",
             "COPILOT_MODEL",
             "COPILOT_OFFLINE",
             "COPILOT_PROVIDER_API_KEY",
+            "COPILOT_PROVIDER_BEARER_TOKEN",
             "COPILOT_PROVIDER_BASE_URL",
             "COPILOT_PROVIDER_TYPE",
             "COPILOT_GITHUB_TOKEN",

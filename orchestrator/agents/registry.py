@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ from orchestrator.agents.programs import find_program
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Limits as LimitsConfig
 from orchestrator.config.withheld import is_secret
-from orchestrator.errors import Refused
-from orchestrator.model.agent import AgentHealth, Health
+from orchestrator.errors import CredentialMissing, Refused
+from orchestrator.model.agent import AgentHealth, Health, Login
 from orchestrator.process.command import Limits
 from orchestrator.redaction.redactor import Redactor
 from orchestrator.secretstore.lookup import PLACEHOLDERS
@@ -66,10 +66,11 @@ def command_agent(
     return CommandAgent("command", argv, limits=process_limits(limits), redactor=redactor)
 
 
-def require(agent: AnyAgent) -> AgentHealth:
-    """Returns the agent's health when it can be started.
+def require(agent: AnyAgent, given: Collection[str] = ()) -> AgentHealth:
+    """Returns the agent's health when it can be started; `given` names secrets that a step gives to it.
 
     Raises:
+        CredentialMissing: `agent-login`, nobody is logged in and it has no key.
         Refused: `agent-missing` or `agent-broken`; nothing was changed.
         Refused: `extra-missing`, it is led over ACP and the package for that is not installed.
     """
@@ -77,12 +78,23 @@ def require(agent: AnyAgent) -> AgentHealth:
         require_sdk(agent.name)
     health = agent.probe()
     if health.health is Health.READY:
+        _require_login(agent, health, given)
         return health
     code = "agent-missing" if health.health is Health.MISSING else "agent-broken"
     raise Refused(
         f"Agent {agent.name} cannot be started: {health.detail}.",
         code=code,
         hint="See which agents there are with: orchestrator agents",
+    )
+
+
+def _require_login(agent: AnyAgent, health: AgentHealth, given: Collection[str]) -> None:
+    if health.login is not Login.NONE or set(agent.credentials) & set(given):
+        return
+    raise CredentialMissing(
+        f"Agent {agent.name} has no key, and nobody is logged in.",
+        code="agent-login",
+        hint=f"{health.log_in}, or store a key with: orchestrator secrets set {agent.credentials[0]}",
     )
 
 
@@ -171,6 +183,8 @@ def _preset(wish: _Wish, kind: str) -> AnyAgent:
         model=wish.own_model,
         args=wish.args,
         variables=wish.variables,
+        secrets=wish.configured.secrets if wish.configured is not None else (),
+        contained=wish.configured is not None and wish.configured.state == "contained",
         limits=wish.limits,
         redactor=wish.redactor,
     )

@@ -60,7 +60,7 @@ class AgentHealth:
     """Whether an agent can be started, where it is, and which version it says it is.
 
     `range` are the versions that we have tried (PEP 440), `tested` whether it is one of them; None where
-    there is no such range, or its version cannot be read.
+    there is no such range, or its version cannot be read. `log_in` is the command that logs in.
     """
 
     health: Health
@@ -70,6 +70,7 @@ class AgentHealth:
     tested: bool | None = None
     range: str = ""
     login: Login = Login.UNKNOWN
+    log_in: str = ""
 
 
 class Ending(StrEnum):

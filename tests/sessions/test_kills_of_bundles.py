@@ -57,7 +57,7 @@ def test_a_kill_at_any_effect_of_an_export_leaves_drafts_that_the_next_export_sw
     master = tmp_path / "master"
     shutil.copytree(a.place, master, symlinks=True)
     total = counted(lambda: exported(a.place, tmp_path / "calm.bundle"))
-    litter = 0
+    litter, out = 0, tmp_path / "none"
 
     for number in which(total):
         place, out = tmp_path / f"case-{number}", tmp_path / f"out-{number}"

@@ -170,6 +170,28 @@ def test_each_preset_is_started_to_speak_acp_with_its_model_and_its_own_variable
     assert ("OPENAI_API_KEY" in environment) is (name in ("codex", "opencode"))
 
 
+@pytest.mark.parametrize(
+    ("name", "program", "variable"),
+    [
+        ("claude", "claude-agent-acp", "CLAUDE_CONFIG_DIR"),
+        ("codex", "codex-acp", "CODEX_HOME"),
+        ("gemini", "gemini", "GEMINI_CLI_HOME"),
+        ("copilot", "copilot", "COPILOT_HOME"),
+    ],
+)
+def test_a_contained_preset_is_led_to_a_home_of_its_own_over_acp_too(
+    name: str, program: str, variable: str, install: Install, request_: AgentRequest, worktree: Path
+) -> None:
+    install(program)
+    agent = build(name, {name: AgentConfig(kind=name, via="acp")})
+    place = str(worktree.parent / "contained")
+
+    facts = started(agent, replace(request_, environment={variable: "/users"}, home=place), worktree)
+
+    assert facts["env"][variable] == place
+    assert Path(place).is_dir()
+
+
 def test_the_model_of_codex_joins_the_settings_that_are_there(
     install: Install, request_: AgentRequest, worktree: Path
 ) -> None:
