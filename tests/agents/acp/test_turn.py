@@ -104,7 +104,7 @@ def test_without_an_option_for_this_once_none_is_chosen_and_the_turn_was_denied(
     assert [event.state for event in events if isinstance(event, UsedTool)][-1] is ToolState.DENIED
     end = events[-1]
     assert isinstance(end, Finished)
-    assert (end.ending, end.detail) == (Ending.DENIED, "it was not allowed: Write")
+    assert (end.ending, end.detail) == (Ending.DENIED, "it was not allowed edit: Write")
 
 
 def test_a_change_outside_of_the_tree_is_refused_and_a_command_is_not(scripted: Scripted) -> None:
@@ -260,6 +260,33 @@ def test_the_end_of_a_turn_that_never_reached_its_model_is_no_success(
     assert (end.ending, end.cause) == (Ending.FAILED, cause)
     assert "its model was not reached" in end.detail
     assert text in end.detail
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"warn": "Attempt 2 failed with status 429. Retrying with backoff..."},
+        {
+            "update": {
+                "sessionUpdate": "session_info_update",
+                "_meta": {"codex": {"error": {"message": "Reconnecting", "additionalDetails": "429"}}},
+            }
+        },
+    ],
+    ids=["on stderr", "as codex-acp tells it"],
+)
+def test_silence_after_an_error_of_the_service_is_told_with_it(sign: Step, scripted: Scripted) -> None:
+    silent = scripted.take(scripted.agent(sign, {"until_cancel": 1}), idle_timeout_s=0.8)[-1]
+    recovered = scripted.take(
+        scripted.agent(sign, {"request": "any/thing"}, {"say": "I go on."}, {"until_cancel": 1}),
+        idle_timeout_s=0.8,
+    )[-1]
+
+    assert isinstance(silent, Finished)
+    assert isinstance(recovered, Finished)
+    assert (silent.ending, silent.cause) == (Ending.IDLE, Cause.QUOTA)
+    assert "429" in silent.detail
+    assert (recovered.ending, recovered.detail) == (Ending.IDLE, "stopped after 0.8 s of silence")
 
 
 def test_an_agent_of_which_nothing_is_known_may_tell_no_usage(scripted: Scripted) -> None:
@@ -441,7 +468,7 @@ def test_an_agent_that_answers_something_else_fails_with_what_was_wrong(
     ("code", "words", "cause"),
     [
         ("import sys; sys.exit('you are not logged in')", "exit status 1", Cause.CREDENTIAL),
-        ("pass", "exit status 0 before the turn was over", Cause.PROTOCOL),
+        ("pass", "it ended without telling its result", Cause.PROTOCOL),
         ("import os; os.kill(os.getpid(), 9)", "killed by signal 9", Cause.OTHER),
         ("import os, time; os.close(1); time.sleep(600)", "its output ended", Cause.OTHER),
     ],
@@ -461,7 +488,7 @@ def test_a_program_that_dies_in_the_middle_fails_with_its_last_words(scripted: S
     end = scripted.end({"say": "I begin."}, {"warn": "out of memory"}, {"die": 137})
 
     assert (end.ending, end.exit_status, end.answer) == (Ending.FAILED, 137, "I begin.")
-    assert end.detail == "exit status 137 before the turn was over: out of memory"
+    assert end.detail == "exit status 137: out of memory"
 
 
 def test_a_program_that_is_missing_ends_without_a_start(scripted: Scripted) -> None:
