@@ -207,3 +207,19 @@ def test_a_denial_names_the_tool(name: str, tool: str) -> None:
     denied = [each for each in events if isinstance(each, UsedTool) and each.state is ToolState.DENIED]
     assert [each.tool for each in denied] == [tool]
     assert tool in concluded(name, EXITED).detail
+
+
+def test_answers_of_the_model_are_counted_where_tokens_are_not_told() -> None:
+    ear, _ = listen("copilot-write")
+
+    assert (ear.account.usage, ear.account.turns) == (None, 2)
+
+
+def test_a_cost_of_zero_is_a_price_that_opencode_does_not_know() -> None:
+    step = '{"type":"step_finish","sessionID":"s","part":{"reason":"stop","tokens":{"input":9},"cost":0}}\n'
+    ear = StreamEar(PRESETS["opencode"].parser())
+
+    ear.heard(step.encode())
+
+    assert ear.account.usage is not None
+    assert (ear.account.usage.input_tokens, ear.account.usage.cost_usd) == (9, None)
