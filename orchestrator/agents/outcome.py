@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.agents.acp.failure import cause_of
+from orchestrator.agents.causes import cause_of
 from orchestrator.agents.stream import MAX_WORDS, Account
 from orchestrator.model.agent import Cause, Ending
 from orchestrator.process.command import Ended
@@ -119,6 +119,8 @@ def _failed(facts: Facts, rules: Rules) -> Conclusion | None:
 
 def _cause(facts: Facts, known: Cause) -> Cause:
     words = " ".join((facts.account.failure, facts.account.trouble, facts.errors))
+    if facts.account.cause is not Cause.OTHER:
+        return facts.account.cause
     if facts.continued and _LOST.search(words):
         return Cause.SESSION_LOST
     by_status = _BY_STATUS.get(facts.account.status or 0, Cause.OTHER)
@@ -143,7 +145,7 @@ def _doubtful(facts: Facts, rules: Rules) -> Conclusion | None:
         said = f": {facts.last_line[:MAX_WORDS]}" if facts.last_line else ""
         return Conclusion(Ending.FAILED, f"it ended without telling its result{said}", Cause.PROTOCOL)
     if rules.is_metered and account.usage is None and not account.has_called:
-        said = f": {account.answer[:MAX_WORDS]}" if account.answer else ""
+        said = f": {' '.join(account.answer.split())[:MAX_WORDS]}" if account.answer else ""
         words = "it ended as if all were well, but used no tokens, so its model was not reached"
         return Conclusion(Ending.FAILED, words + said, cause_of(account.answer))
     return None

@@ -203,9 +203,8 @@ def _acp(wish: _Wish, speaker: Speaker, preset: Preset | None) -> AcpAgent:
         speaker,
         model=wish.own_model,
         args=wish.args,
-        variables={**(preset.quiet if preset is not None else {}), **wish.variables},
-        passed=preset.passed if preset is not None else (),
-        home=preset.home if preset is not None else None,
+        variables=wish.variables,
+        preset=preset,
         limits=wish.limits,
         redactor=wish.redactor,
     )

@@ -109,6 +109,8 @@ def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
         for commit, manifest in zip(commits, manifests, strict=True)
         for path, digest in manifest.files.items()
     }
+    if any(str(above) in papers for path in papers for above in PurePosixPath(path).parents):
+        raise invalid(run_id, "it has a file where another has its directory")
     return Saved(tip, manifests[-1], _record(record, run_id), events, papers)
 
 

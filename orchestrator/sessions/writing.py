@@ -20,6 +20,8 @@ from orchestrator.sessions.segments import Manifest, Save, Tips
 
 PAPERS_BYTES = 4 << 20
 """Transcripts and check outputs that one save takes along at most; larger ones stay on the machine."""
+SEALED = ".age"
+_AGE = b"-----BEGIN AGE ENCRYPTED FILE-----\n"
 _RESTS = frozenset({PersistReason.RESTS, PersistReason.STOPS})
 
 
@@ -156,13 +158,23 @@ def _papers(context: EngineContext, events: Sequence[Event]) -> tuple[dict[str, 
         path = event.data.get("path")
         if event.kind is not EventKind.ARTIFACT_ADDED or not isinstance(path, str):
             continue
-        data = context.redactor.data(read_small(context.paths.artifacts_dir / path, largest_bytes=left))
+        data = _paper(context, path, most_bytes=left)
         if not data:
             continue
         left -= len(data)
         files[path] = segments.digest_of(data)
         contents[files[path]] = data
     return files, contents
+
+
+def _paper(context: EngineContext, path: str, *, most_bytes: int) -> bytes:
+    """Returns a paper as it may leave, empty where it is gone or too large; one that is encrypted stays so.
+
+    Ciphertext says nothing, and could not be read any more were a piece of it taken for a key.
+    """
+    data = read_small(context.paths.artifacts_dir / path, largest_bytes=most_bytes)
+    is_sealed = path.endswith(SEALED) and data.startswith(_AGE)
+    return data if is_sealed else context.redactor.data(data)
 
 
 def _clean(context: EngineContext, value: JsonObject) -> JsonObject:

@@ -12,12 +12,12 @@ from acp import schema
 from pydantic import BaseModel, ValidationError
 
 from orchestrator import __version__
-from orchestrator.agents.acp.failure import cause_of
 from orchestrator.agents.acp.narrator import Narrator
 from orchestrator.agents.acp.permission import Decide, choose
 from orchestrator.agents.acp.speaker import Speaker
 from orchestrator.agents.acp.stream import AgentStream
 from orchestrator.agents.acp.told import Told
+from orchestrator.agents.causes import cause_of
 from orchestrator.model.agent import AgentEvent, Cause, Opened
 
 _AUTH_REQUIRED = -32000

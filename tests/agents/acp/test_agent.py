@@ -18,7 +18,7 @@ from orchestrator.agents.preset import PresetAgent
 from orchestrator.agents.registry import build, discover, pick_default, require
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.errors import Refused
-from orchestrator.model.agent import AgentRequest, Ending, Finished, Health
+from orchestrator.model.agent import AgentRequest, Cause, Ending, Finished, Health, Login
 from tests.agents.acp import fake_agent
 
 SHOW = """#!{python}
@@ -204,6 +204,38 @@ def test_the_model_of_codex_joins_the_settings_that_are_there(
     assert settings() == {"model": "M"}
     assert settings(CODEX_CONFIG='{"model": "old", "a": 1}') == {"model": "M", "a": 1}
     assert settings(CODEX_CONFIG="nonsense") == {"model": "M"}
+
+
+def test_a_home_of_ours_is_made_ready_and_told(
+    tmp_path: Path, install: Install, request_: AgentRequest, worktree: Path
+) -> None:
+    install("claude-agent-acp")
+    place = tmp_path / "agents" / "claude"
+    agent = build("claude", {"claude": AgentConfig(kind="claude", via="acp")})
+
+    contained = started(agent, replace(request_, home=str(place)), worktree)
+    shared = started(agent, request_, worktree)
+
+    assert contained["env"]["CLAUDE_CONFIG_DIR"] == str(place)
+    assert place.is_dir()
+    assert "CLAUDE_CONFIG_DIR" not in shared["env"]
+    assert contained["env"]["DISABLE_TELEMETRY"] == "1"
+
+
+def test_who_is_not_logged_in_is_told_how_to(
+    install: Install, request_: AgentRequest, worktree: Path
+) -> None:
+    place = install("codex-acp")
+    (place / "codex-acp").write_text(f"#!{sys.executable}\nimport sys; sys.exit('you are not logged in')\n")
+    agent = build("codex", {"codex": AgentConfig(kind="codex", via="acp")})
+
+    health = agent.probe()
+    *_, end = agent.run(request_, worktree=worktree, cancelled=lambda: False)
+
+    assert (health.login, health.detail) == (Login.NONE, "not logged in: codex login")
+    assert isinstance(end, Finished)
+    assert (end.ending, end.cause) == (Ending.FAILED, Cause.CREDENTIAL)
+    assert end.detail.endswith("give it a key, or log in with: codex login")
 
 
 def test_an_agent_of_the_configuration_speaks_acp(
