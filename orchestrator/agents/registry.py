@@ -12,7 +12,7 @@ from orchestrator.agents.acp.agent import AcpAgent, has_sdk, require_sdk
 from orchestrator.agents.acp.preferring import PreferringAcp
 from orchestrator.agents.acp.speaker import SPEAKERS, Speaker
 from orchestrator.agents.command import CommandAgent
-from orchestrator.agents.preset import PRESETS, Preset, PresetAgent
+from orchestrator.agents.preset import PRESETS, PresetAgent
 from orchestrator.agents.programs import find_program
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Limits as LimitsConfig
@@ -191,20 +191,20 @@ def _preset(wish: _Wish, kind: str) -> AnyAgent:
     via = wish.configured.via if wish.configured is not None else "auto"
     if via == "headless" or (via == "auto" and wish.args):  # they are words of the headless command line
         return headless
-    acp = _acp(wish, SPEAKERS[kind], PRESETS[kind])
+    acp = _acp(wish, SPEAKERS[kind], headless)
     if via == "acp":
         return acp
     return PreferringAcp(acp, headless) if has_sdk() and acp.is_installed() else headless
 
 
-def _acp(wish: _Wish, speaker: Speaker, preset: Preset | None) -> AcpAgent:
+def _acp(wish: _Wish, speaker: Speaker, headless: PresetAgent | None) -> AcpAgent:
     return AcpAgent(
         wish.name,
         speaker,
         model=wish.own_model,
         args=wish.args,
         variables=wish.variables,
-        preset=preset,
+        headless=headless,
         limits=wish.limits,
         redactor=wish.redactor,
     )
