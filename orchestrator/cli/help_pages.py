@@ -751,7 +751,7 @@ Options of every command, before or after its name:
 Commands:
   show      Show every value that applies.
   schema    Print the JSON schema of workflow.yaml.
-  validate  Check the configuration; every problem is named with its place.
+  validate  Check configuration and templates of prompts; every problem is...
   explain   Say what a key means, what applies, and which line says so.
 
 Options of every command, before or after its name:
@@ -800,7 +800,8 @@ Options of every command, before or after its name:
 ''',
     'config validate': r'''Usage: orchestrator config validate [OPTIONS]
 
-  Check the configuration; every problem is named with its place.
+  Check configuration and templates of prompts; every problem is named with its
+  place.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

@@ -105,7 +105,7 @@ def test_resume(scene: Scene, record_property: Told) -> None:
 def failing(scene: Scene, status: int, told: Told) -> None:
     scene.play((Failure(status, _SAYS[status], {"retry-after": "1"}),))
 
-    events = scene.take(timeout_s=25.0)
+    events = scene.take(timeout_s=75.0)
 
     judged(scene, events, told)
     assert list(scene.tree.iterdir()) == [scene.tree / ".git"]
