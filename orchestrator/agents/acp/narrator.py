@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.agents.acp.detail import tool_detail, tool_name, tool_paths, tool_words
+from orchestrator.agents.acp.detail import OTHER, tool_detail, tool_name, tool_paths, tool_words
 from orchestrator.agents.acp.words import Head, Tail
 from orchestrator.agents.causes import cause_of
 from orchestrator.agents.stream import MAX_ANSWER, MAX_SAID, MAX_WORDS, Account, money_at, object_at, text_at
@@ -87,9 +87,15 @@ class Narrator:
             self._call(update, is_new=kind == "tool_call")
 
     def merged(self, call: Update) -> Update:
-        """Returns a call with what was told of it before: updates tell only what is new."""
+        """Returns a call with what was told of it before: updates tell only what is new.
+
+        Its kind stays where it is said to be of another one now (opencode 1.18.33, when it asks).
+        """
+        before = self._open.get(_id_of(call), {})
         told = {key: value for key, value in call.items() if value is not None}
-        return {**self._open.get(_id_of(call), {}), **told}
+        if told.get("kind") == OTHER and before.get("kind"):
+            told.pop("kind")
+        return {**before, **told}
 
     def asked(self, call: Update, *, granted: bool) -> None:
         """Takes a permission that was asked for, as a whole, and the answer."""
