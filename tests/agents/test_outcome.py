@@ -171,12 +171,15 @@ def test_an_agent_that_silently_begins_another_session_has_lost_the_one_it_was_a
     assert concluded("codex-write", EXITED, continued=own).ending is FINISHED
 
 
-def test_a_denial_that_codex_tells_on_stderr_alone_is_one() -> None:
-    words = 'ERROR exec_command failed: { message: "Rejected(\\"`touch hello.py` rejected: by policy\\")" }'
+def test_a_command_that_codex_forbids_itself_is_a_denial_though_only_stderr_tells_it() -> None:
+    errors = (
+        "2026-11-26T21:06:51Z ERROR codex_core::tools::router: error=exec_command failed: "
+        'CreateProcess { message: "Rejected(\\"`/bin/bash -lc \'touch a\'` rejected: by a rule\\")" }\n'
+    )
 
-    found = concluded("codex-write", EXITED, errors=words + "\n")
+    conclusion = concluded("codex-sandboxed", exited(0), errors=errors)
 
-    assert (found.ending, found.detail) == (DENIED, "it was not allowed touch hello.py")
+    assert conclusion == Conclusion(DENIED, "it was not allowed /bin/bash -lc 'touch a'")
 
 
 def test_a_failure_tells_its_status_and_the_agents_own_words() -> None:
