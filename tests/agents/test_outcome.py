@@ -146,6 +146,17 @@ def test_an_agent_that_silently_begins_another_session_has_lost_the_one_it_was_a
     assert concluded("codex-write", EXITED, continued=own).ending is FINISHED
 
 
+def test_a_command_that_codex_forbids_itself_is_a_denial_though_only_stderr_tells_it() -> None:
+    errors = (
+        "2026-11-26T21:06:51Z ERROR codex_core::tools::router: error=exec_command failed: "
+        'CreateProcess { message: "Rejected(\\"`/bin/bash -lc \'touch a\'` rejected: by a rule\\")" }\n'
+    )
+
+    conclusion = concluded("codex-sandboxed", exited(0), errors=errors)
+
+    assert conclusion == Conclusion(DENIED, "it was not allowed /bin/bash -lc 'touch a'")
+
+
 def test_a_failure_tells_its_status_and_the_agents_own_words() -> None:
     assert concluded("gemini-429", exited(173)).detail.startswith(
         "exit status 173 (the service answered 429: too many requests): [API Error"

@@ -228,7 +228,8 @@ class Conversation:
     ) -> str | None:
         """Returns the id of the option that the policy chooses, None for `cancelled`."""
         told = cast(dict[str, Any], _plain(call))
-        allow = not self._cancelled and self._decide(told)
+        views = (told, self._narrator.announced(told))
+        allow = not self._cancelled and all(self._decide(view) for view in views)
         chosen = choose([(option.option_id, option.kind) for option in options], allow=allow)
         self._narrator.asked(told, granted=allow and chosen is not None)
         return chosen

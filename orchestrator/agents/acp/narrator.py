@@ -83,6 +83,15 @@ class Narrator:
         elif kind in ("tool_call", "tool_call_update"):
             self._call(update, is_new=kind == "tool_call")
 
+    def announced(self, call: Update) -> Update:
+        """Returns a call whose permission is asked, with the kind by which its use was announced.
+
+        Leaving the tree is asked by opencode 1.18.33 as kind `other`, by copilot 1.0.102 as `read`, for what
+        they announced as `edit`.
+        """
+        kind = self._open.get(str(call.get("toolCallId", "")), {}).get("kind")
+        return {**call, "kind": kind or call.get("kind")}
+
     def asked(self, call: Update, *, granted: bool) -> None:
         """Takes a permission that was asked for, and the answer."""
         self.flush()

@@ -171,7 +171,7 @@ class Agent:
         self.update({"sessionUpdate": "tool_call", "status": "pending", **shown})
         status = "completed"
         if "ask" in tool:
-            asked = permission(call["toolCallId"], call["kind"], tool["ask"])
+            asked = permission(call["toolCallId"], tool.get("asked_as", call["kind"]), tool["ask"])
             asked["toolCall"]["content"] = [{"type": "diff", "path": where, "oldText": "", "newText": "x"}]
             answer = self.await_answer(self.request("session/request_permission", asked))
             chosen = answer["result"]["outcome"].get("optionId", "")

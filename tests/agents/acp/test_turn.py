@@ -118,6 +118,15 @@ def test_a_change_outside_of_the_tree_is_refused_and_a_command_is_not(scripted: 
     assert (lines.count("reject_once!"), lines.count("allow_once!")) == (1, 1)
 
 
+@pytest.mark.parametrize("kind", ["other", "read"])
+def test_a_change_outside_of_the_tree_is_refused_when_it_is_asked_as_something_else(
+    kind: str, scripted: Scripted
+) -> None:
+    end = scripted.end({"tool": {"path": "/etc/hosts", "ask": ASKED, "asked_as": kind}}, END)
+
+    assert end.ending is Ending.DENIED
+
+
 @pytest.mark.parametrize("name", ["claude", "codex", "gemini", "copilot"])
 def test_the_mode_of_a_preset_is_set_when_it_is_offered(name: str, scripted: Scripted) -> None:
     (wanted,) = SPEAKERS[name].modes
