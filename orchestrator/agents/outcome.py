@@ -21,8 +21,6 @@ _LOST = re.compile(
     r"|\b(session|conversation|rollout|thread)\b.{0,80}(not found|does not exist|no longer|not exist)",
     re.IGNORECASE,
 )
-# codex 0.169.0 tells a command that its rules forbid on stderr alone.
-_REJECTED = re.compile(r"Rejected\(\\?\"`(.{1,400}?)` rejected")
 _BY_STATUS = {401: Cause.CREDENTIAL, 402: Cause.QUOTA, 429: Cause.QUOTA}
 _OURS = {"cancelled": Ending.CANCELLED, "deadline": Ending.DEADLINE, "idle": Ending.IDLE}
 _STOPPED = {
@@ -45,11 +43,13 @@ class Meaning:
 class Rules:
     """What is known of a tool beforehand.
 
-    `meanings` by exit status. `tells_end`: its stream has a proper end, without which a turn is no success.
+    `meanings` by exit status. `denials` is a pattern for what it tells of a denial on stderr alone; its group
+    is what was denied. `tells_end`: its stream has a proper end, without which a turn is no success.
     `is_metered`: it tells its usage after every turn that reached a model.
     """
 
     meanings: Mapping[int, Meaning] = field(default_factory=dict)
+    denials: str = ""
     tells_end: bool = False
     is_metered: bool = False
 
@@ -80,7 +80,7 @@ class Conclusion:
 
 def conclude(facts: Facts, rules: Rules) -> Conclusion:
     """Returns the first that holds: killed by us, limit, failed, denied, finished."""
-    found = _killed(facts) or _limited(facts, rules) or _failed(facts, rules) or _denied(facts)
+    found = _killed(facts) or _limited(facts, rules) or _failed(facts, rules) or _denied(facts, rules)
     return found or _doubtful(facts, rules) or Conclusion(Ending.FINISHED)
 
 
@@ -127,8 +127,9 @@ def _cause(facts: Facts, known: Cause) -> Cause:
     return next((cause for cause in (known, by_status) if cause is not Cause.OTHER), cause_of(words))
 
 
-def _denied(facts: Facts) -> Conclusion | None:
-    denied = (*facts.account.denied, *_REJECTED.findall(facts.errors))
+def _denied(facts: Facts, rules: Rules) -> Conclusion | None:
+    complained = re.findall(rules.denials, facts.errors) if rules.denials else ()
+    denied = (*facts.account.denied, *complained)
     if not denied:
         return None
     return Conclusion(Ending.DENIED, f"it was not allowed {', '.join(denied)}"[:MAX_WORDS])

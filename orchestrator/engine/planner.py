@@ -11,7 +11,8 @@ from typing import Protocol, Self
 
 from orchestrator.config.prompts import PLANNER, template
 from orchestrator.config.schema import Config
-from orchestrator.engine.budget import Budget
+from orchestrator.engine.agent_home import home_in
+from orchestrator.engine.budget import UNLIMITED, Budget
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.recording import add_usage
 from orchestrator.engine.secrets import secrets_of
@@ -92,6 +93,9 @@ class Asking:
             environment=self.context.environment,
             added={**tree.environment(), "ORCHESTRATOR_RUN": self.run_id},
             secrets=secrets,
+            max_turns=None if left.turns == UNLIMITED else max(1, int(left.turns)),
+            max_cost_usd=None if left.cost_usd == UNLIMITED else left.cost_usd,
+            home=home_in(self.context.paths, self.config, self.options, agent),
         )
         watch = Watch(stuck_after_s=self.config.execution.stuck_after_s, left=left, tree=tree.path)
         finished = self._let_work(agent, request, tree, watch)

@@ -13,7 +13,7 @@ from orchestrator.engine.context import EngineContext
 from orchestrator.engine.planner import asks_planner
 from orchestrator.engine.secrets import secret_names
 from orchestrator.engine.verification import check_lines
-from orchestrator.engine.workflow import PlannedStep, planned_steps
+from orchestrator.engine.workflow import PlannedStep, planned_rounds, planned_steps
 from orchestrator.errors import NotTrusted, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
@@ -310,6 +310,9 @@ def _limits(request: RunRequest) -> tuple[str, ...]:
         f"{execution.timeout_s:g} s a step, {execution.idle_timeout_s:g} s of silence",
     ]
     options, budget = request.options, request.config.budget
+    rounds = planned_rounds(request.config, options).max_iterations
+    if rounds > 1:
+        lines.append(f"{rounds} rounds at most")
     in_all = (
         (options.max_time_s, "{:g} s in all"),
         (options.max_cost_usd or budget.max_cost_usd, "${:g} in all, as far as agents tell"),

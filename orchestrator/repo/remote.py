@@ -17,7 +17,7 @@ from orchestrator.repo.repository import Repository
 
 DEFAULT_TIMEOUT_S = 60.0
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
+_PASSWORD = re.compile(r"(?<=://)[^/\s]*@")
 _LINE = re.compile(r"^(.)\t[^\t]*\t(.*)$", re.MULTILINE)
 _SETTINGS = (
     ("push.gpgSign", "false"),

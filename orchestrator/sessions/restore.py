@@ -23,7 +23,6 @@ from orchestrator.model.record import Checkpoint
 from orchestrator.model.run import ExecutionStatus, Run, RunProgress
 from orchestrator.paths import is_session_id, names
 from orchestrator.repo import results
-from orchestrator.repo.history import read_small
 from orchestrator.repo.remote import Remote
 from orchestrator.repo.removal import DISCARDED_REFS, forget_incoming
 from orchestrator.repo.repository import Repository
@@ -41,7 +40,7 @@ from orchestrator.sessions.giving_way import (
 )
 from orchestrator.sessions.lease import LOOK_S, parse_remote_name
 from orchestrator.sessions.saved import Saved, read_saved
-from orchestrator.sessions.segments import chain_ref, digest_of, invalid
+from orchestrator.sessions.segments import chain_ref, invalid
 from orchestrator.state.document import parsed
 from orchestrator.state.layout import make_directories, rebuild_layout
 from orchestrator.state.manager import StateManager
@@ -88,19 +87,21 @@ def fetch_saved(
     Raises:
         Failed: `remote-unreachable`.
     """
-    found: list[Saved] = []
-    problems: list[str] = []
     wanted: dict[str, tuple[str, RunId, TransportName]] = {}
     into: dict[str, str] = {}
     for each in (remote, *carried):
         tips = each.tips(names.SESSION_REFS, names.STATE_BRANCHES, timeout_s=LOOK_S)
         more = {name: of for name, of in _wanted(tips, session, run_id).items() if name not in wanted}
-        places = {name: _incoming(*of) for name, of in more.items()}
+        places = {name: _incoming(of_session, run, way) for name, (of_session, run, way) in more.items()}
         if places:
             each.fetch_all(places, timeout_s=FETCH_S)
         wanted.update(more)
         into.update(places)
-    fetched = target.repository.refs(names.INCOMING_REFS) if wanted else {}
+    if not wanted:
+        return [], []
+    fetched = target.repository.refs(names.INCOMING_REFS)
+    found: list[Saved] = []
+    problems: list[str] = []
     for name, (of_session, run, _) in wanted.items():
         try:
             if (tip := fetched.get(into[name])) is None:
@@ -341,16 +342,11 @@ def _put_refs(repository: Repository, saved: Saved, here: Mapping[str, ObjectId]
 
 
 def _put_papers(target: Target, saved: Saved) -> None:
-    """Writes the papers; another one that is here under the name of one is kept beside it."""
     disk, places = Disk(), {path: target.paths.artifacts_dir / path for path in saved.papers}
-    held = {path: digest_of(read_small(place)) for path, place in places.items() if os.path.lexists(place)}
-    missing = [path for path, (_, digest) in saved.papers.items() if held.get(path) != digest]
+    missing = [path for path, place in places.items() if not os.path.lexists(place)]
     for path, data in saved.contents(target.repository.git, missing):
-        place = places[path]
-        disk.make_dir(place.parent)
-        if path in held:
-            disk.rename(place, place.with_name(f"{place.name}.here-{held[path][:12]}"))
-        disk.write(place, data)
+        disk.make_dir(places[path].parent)
+        disk.write(places[path], data)
 
 
 def _here(target: Target, saved: Saved, checkpoints: Sequence[Checkpoint]) -> JsonObject:

@@ -69,18 +69,21 @@ class Saver:
         try:
             if not self.has_begun and not self._take_up():
                 return False
-            if reason is PersistReason.RESUMED:
-                return True
-            made = self._written(reason)
-            self.newest = made or self.newest
-            if self._is_carried_for_nothing(reason):
-                return self._take_out()
-            return self._is_whole() or self._push(reason)
+            return reason is PersistReason.RESUMED or self._add(reason)
         except TakenOver:
             raise
         except OrchestratorError as error:
             self._not_saved(error)
             return False
+
+    def _add(self, reason: PersistReason) -> bool:
+        if self.is_refused:  # that was found out just now
+            return self.otherwise is not None and self.otherwise(reason)
+        made = self._written(reason)
+        self.newest = made or self.newest
+        if self._is_carried_for_nothing(reason):
+            return self._take_out()
+        return self._is_whole() or self._push(reason)
 
     def _is_carried_for_nothing(self, reason: PersistReason) -> bool:
         if self.transport != WORKING_BRANCH or reason is not PersistReason.RESTS:
@@ -174,10 +177,9 @@ class Saver:
                 clone.record_transport(self.context.paths, self.remote.url, way)
             return self._settle(made, done, begins=True)
         self.is_refused = True
-        if self.otherwise is not None:
-            return self.otherwise(PersistReason.RESUMED)
-        self._once("refused", self._refusal("; ".join(refusals)))
-        return False
+        if self.otherwise is None:
+            self._once("refused", self._refusal("; ".join(refusals)))
+        return self.otherwise is not None
 
     def _push(self, reason: PersistReason) -> bool:
         assert self.newest is not None, "an epoch has begun"

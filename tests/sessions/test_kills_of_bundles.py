@@ -77,7 +77,7 @@ def test_a_kill_at_any_effect_of_an_export_leaves_drafts_that_the_next_export_sw
         shutil.rmtree(place)
 
     assert litter > 0
-    machines.clone("b").call("bundle", "import", str(out / "r1.bundle"))
+    machines.clone("b").call("bundle", "import", str(tmp_path / f"out-{total}" / "r1.bundle"))
 
 
 def test_a_kill_at_any_effect_of_giving_way_keeps_what_was_here(

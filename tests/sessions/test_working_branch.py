@@ -353,6 +353,28 @@ def test_a_commit_of_ours_that_somebody_changed_is_theirs(narrow: Machines, git:
     assert tip(narrow) == theirs
 
 
+@pytest.mark.long
+def test_a_merge_where_nobody_agreed_says_what_is_still_carried(
+    narrow: Machines, git: GitCall, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    completed(narrow)
+    b = narrow.clone("b")
+    git(b.place, "reset", "-q", "--soft", "HEAD~")
+    (tmp_path / "new-home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "new-home"))
+    b.call("sessions", "restore")
+
+    done = b.call("merge", "r1", "--trust")
+    still = carries(narrow, "r1")
+    b.call("init", "--push-state")
+    b.call("resume", "r1")
+
+    assert "main at origin" in done.stderr
+    assert "still carries the run, and you have not agreed" in done.stderr
+    assert still
+    assert not carries(narrow, "r1")
+
+
 def saved_and_taken_out(place: Path, remote: Path) -> None:
     saver, close = saver_of(place, remote, RunId("r1"))
     carried = CarriedRemote(saver.context.repository, str(remote), "refs/heads/main", name="origin")
