@@ -227,9 +227,8 @@ class Conversation:
         self, call: schema.ToolCallUpdate, options: list[schema.PermissionOption]
     ) -> str | None:
         """Returns the id of the option that the policy chooses, None for `cancelled`."""
-        told = cast(dict[str, Any], _plain(call))
-        views = (told, self._narrator.announced(told))
-        allow = not self._cancelled and all(self._decide(view) for view in views)
+        told = self._narrator.merged(cast(dict[str, Any], _plain(call)))
+        allow = not self._cancelled and self._decide(told)
         chosen = choose([(option.option_id, option.kind) for option in options], allow=allow)
         self._narrator.asked(told, granted=allow and chosen is not None)
         return chosen
