@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from orchestrator.config.section import (
+    REVIEWING,
     Amount,
     Approve,
     Argv,
@@ -138,6 +139,12 @@ class Roles(Section):
     reviewer: Name | None = Field(
         None, description="The agent that takes steps of the tasks review and suggestions that name none."
     )
+
+    def agent_for(self, task: str) -> str | None:
+        """Returns the agent of a step with this task that names none, None where no role fits."""
+        if task in REVIEWING:
+            return self.reviewer
+        return self.planner if task == "plan" else None
 
 
 class Tool(Section):

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 T = TypeVar("T")
 
 PRESETS = ("claude", "codex", "gemini", "copilot", "opencode")
+REVIEWING = frozenset({"review", "suggestions"})
+"""The tasks of steps that are answered with findings."""
+
 LATER_KINDS = ("llm",)
 
 YEAR_S = 366 * 24 * 3600

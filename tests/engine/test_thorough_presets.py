@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.model.run import RunStatus
 from tests.conftest import GitCall
+from tests.engine.agents_on_path import finding
 from tests.engine.scene import Scene
-from tests.engine.test_workflows import THOROUGH, finding, rounds
+from tests.engine.test_workflows import THOROUGH, rounds
 
 RECORDED = Path(__file__).parents[1] / "agents" / "recorded"
 VERSIONS = {
