@@ -238,7 +238,7 @@ def _context(
         repository=repository,
         trees=trees,
         checkpoints=Checkpoints(repository, paths, trees, redactor),
-        agents=partial(configured_agent, redactor=redactor),
+        agents=partial(configured_agent, redactor=redactor, paths=paths),
         secrets=secrets,
         sealer=Sealer(lambda: secret_stores(paths, layout.repo_id, config)[0], environment, Disk()),
         environment=environment,
@@ -371,8 +371,12 @@ def configured_agent(
     options: RunOptions,
     model: str | None,
     redactor: Redactor | None = None,
+    paths: OrchestratorPaths | None = None,
 ) -> Agent:
-    """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
+    """Returns the agent of a step: the command typed, the one named, or the first one found on PATH.
+
+    With `paths` answers of models without tools are kept, and `max_parallel` holds.
+    """
     if options.command is not None:
         agent: registry.AnyAgent = registry.command_agent(
             options.command, limits=config.limits, redactor=redactor
@@ -384,9 +388,20 @@ def configured_agent(
             model=model,
             limits=config.limits,
             redactor=redactor,
+            reach=_reach(config, options, paths),
         )
-    registry.require(agent)
+    given = {
+        name for workflow in config.workflows.values() for step in workflow.steps for name in step.secrets
+    }
+    registry.require(agent, given)
     return agent
+
+
+def _reach(config: Config, options: RunOptions, paths: OrchestratorPaths | None) -> registry.Reach:
+    if paths is None:
+        return registry.Reach(config)
+    cache_dir = "" if options.no_cache else os.path.abspath(paths.index_dir / "answers")
+    return registry.Reach(config, cache_dir, paths.locks_dir)
 
 
 def _trees_root(paths: OrchestratorPaths, config: Config) -> Path:

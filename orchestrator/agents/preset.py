@@ -47,6 +47,8 @@ class PresetAgent:
     """Starts a known coding agent headless; implements `ports.Agent`.
 
     Its word that it succeeded is worth nothing: what it did is judged by the tree and the checks.
+    `secrets` are the names that it will be given, `contained` tells that its home is always one of ours; both
+    count only when it is looked whether it can prove who asks.
     """
 
     takes_prompt = True
@@ -59,6 +61,8 @@ class PresetAgent:
         model: str | None = None,
         args: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
+        secrets: tuple[str, ...] = (),
+        contained: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         redactor: Redactor | None = None,
     ) -> None:
@@ -67,6 +71,8 @@ class PresetAgent:
         self._model = model
         self._args = args
         self._variables = dict(variables or {})
+        self._secrets = secrets
+        self._contained = contained
         self._limits = limits
         self._redactor = redactor or Redactor()
 
@@ -89,14 +95,27 @@ class PresetAgent:
             return health
         if self._refuses(environment):
             return AgentHealth(Health.BROKEN, path, health.version, _ROOT)
-        login = login_of(self.preset.home, self.credentials, environment)
+        login = self._login(environment)
         return replace(
             health,
             detail=f"not logged in: {self.preset.home.log_in}" if login is Login.NONE else "",
+            log_in=self.preset.home.log_in,
             tested=is_within(health.version, self.preset.tested),
             range=self.preset.tested,
             login=login,
         )
+
+    @property
+    def hard_limits(self) -> frozenset[str]:
+        """Returns which limits of a request it keeps itself."""
+        options = {"max_turns": self.preset.max_turns, "max_cost_usd": self.preset.max_cost_usd}
+        return frozenset(name for name, option in options.items() if option)
+
+    @property
+    def rules(self) -> Rules:
+        """Returns what is known beforehand of how its turns end."""
+        preset = self.preset
+        return Rules(preset.meanings, preset.denials, tells_end=True, is_metered=preset.is_metered)
 
     def is_installed(self) -> bool:
         """Returns whether its program is on PATH; starts nothing."""
@@ -161,7 +180,7 @@ class PresetAgent:
             passed=preset.passed,
             limits=self._limits,
             parser=preset.parser,
-            rules=Rules(preset.meanings, tells_end=True, is_metered=preset.is_metered),
+            rules=self.rules,
             model=self._model or "",
             session=chosen,
             redactor=self._redactor,
@@ -178,6 +197,16 @@ class PresetAgent:
             return finished
         advice = f"give it a key, or log in with: {self.preset.home.log_in}"
         return replace(finished, detail=f"{finished.detail}; {advice}")
+
+    def _login(self, environment: Mapping[str, str]) -> Login:
+        """Returns `none` only where nothing at all speaks for another way."""
+        if set(self._secrets) & set(self.credentials):
+            return Login.KEY
+        found = login_of(self.preset.home, self.credentials, environment)
+        places = self.preset.home.variables
+        others = [name for name in self.preset.passed if name not in places and environment.get(name)]
+        may_be = self._contained or self._variables or others
+        return Login.UNKNOWN if found is Login.NONE and may_be else found
 
     def _program(self) -> str:
         # Absolute, because it starts in the tree and PATH may have relative entries.

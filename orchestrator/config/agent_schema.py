@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from orchestrator.config.section import (
+    AGENT_ENTRIES,
+    KINDS,
+    PRESETS,
     REVIEWING,
     Amount,
     Approve,
     Argv,
     Kind,
     Name,
+    Parallel,
     Pattern,
+    Price,
     Sandbox,
     Seconds,
     SecretName,
@@ -28,21 +33,37 @@ from orchestrator.config.section import (
 class Model(Section):
     """A language model for agents of kind llm."""
 
-    provider: str = Field(description="Who serves it: ollama, openai, anthropic, google or an entry point.")
-    name: str = Field(description="The provider's name of the model.")
-    base_url: str | None = Field(None, description="Another address of the provider's interface.")
+    provider: Name = Field(description="Who serves it: ollama, openai, anthropic, google or an entry point.")
+    name: Annotated[str, Field(min_length=1)] = Field(description="The provider's name of the model.")
+    base_url: Text | None = Field(
+        None, description="Another address of the provider's interface; plain http to this machine alone."
+    )
     temperature: float | None = Field(None, ge=0, le=2, description="How freely it chooses its words.")
     max_tokens: Amount | None = Field(None, description="Tokens of an answer at most.")
-    context_window: Amount | None = Field(None, description="Tokens that it can take in.")
-    capabilities: tuple[str, ...] = Field((), description="What it can do: chat, tools.")
+    context_window: Amount | None = Field(
+        None,
+        description="Tokens that it can take in: of longer conversations old results of tools are left out.",
+    )
+    capabilities: tuple[Literal["chat", "tools"], ...] = Field(
+        (),
+        description="What it can do. One that can only `chat` is given no tools: files are taken from its "
+        "answer. None: both.",
+    )
+    input_usd_per_mtok: Price | None = Field(
+        None, description="US dollars for a million tokens that it is sent; goes before the known prices."
+    )
+    output_usd_per_mtok: Price | None = Field(
+        None, description="US dollars for a million tokens of its answers; goes before the known prices."
+    )
 
 
 class Agent(Section):
-    """A coding agent: a preset, any program that speaks ACP, or any command."""
+    """A coding agent: a preset, a model, any program that speaks ACP, or any command."""
 
     kind: Kind = Field(
         description="What it is: `command`, `acp` (any program that speaks the Agent Client Protocol on its "
-        "standard streams), or a preset; needless for an agent named like its preset."
+        "standard streams), `llm` (a model with our tools), a preset, or what an installed package brings; "
+        "needless for an agent named like its kind."
     )
     command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = Field(
         None,
@@ -53,7 +74,9 @@ class Agent(Section):
         "none", description="Kind command: what its standard input receives."
     )
     model: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="Presets and kind acp: the model that the agent is told to use."
+        None,
+        description="Presets and kind acp: the model that the agent is told to use. Kind llm: a name in "
+        "`models`; needless where there is one alone, or none and Ollama answers on this machine.",
     )
     via: Literal["auto", "acp", "headless"] = Field(
         "auto",
@@ -89,18 +112,37 @@ class Agent(Section):
     )
     sandbox: Sandbox = later("off", "Whether its processes are confined.")
     allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that it may change; none: all.")
-    max_parallel: Amount | None = later(None, "Turns of this agent at the same time at most.")
+    max_parallel: Parallel | None = Field(
+        None,
+        description="Turns of this agent at the same time at most, in all runs of this repository; those of "
+        "kind llm that share a provider are counted together. null: any number.",
+    )
     approve: Approve | None = later(None, "What a person must approve; null: as in `approve`.")
+
+    @field_validator("kind")
+    @classmethod
+    def _is_brought_by_somebody(cls, kind: str) -> str:
+        if kind in KINDS:
+            return kind
+        import difflib
+        from importlib.metadata import entry_points  # 20 ms that only files with such agents pay
+
+        known = (*KINDS, *sorted({entry.name for entry in entry_points(group=AGENT_ENTRIES)}))
+        if kind in known:
+            return kind
+        near = difflib.get_close_matches(kind, known, n=1)
+        meant = f"; did you mean `{near[0]}`?" if near else ""
+        raise ValueError(f"there is no kind {kind!r} (there are {', '.join(known)}){meant}")
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Agent:
-        rules = {"command": self._of_command, "acp": self._of_acp}
-        rules.get(self.kind, self._of_preset)()
+        rules = {"command": self._of_command, "acp": self._of_acp, "llm": self._of_llm}
+        rules.get(self.kind, self._of_preset if self.kind in PRESETS else self._of_package)()
         if self.kind != "acp" and (self.mode is not None or self.authenticate is not None):
             raise ValueError(f"`mode` and `authenticate` belong to kind acp, not to kind {self.kind}")
-        if self.kind in rules and self.state is not None:
+        if self.kind not in PRESETS and self.state is not None:
             raise ValueError(f"`state` belongs to presets: nothing is known of the state of kind {self.kind}")
-        if self.kind in rules and self.via != "auto":
+        if self.kind not in PRESETS and self.via != "auto":
             raise ValueError(f"`via` belongs to presets; an agent of kind {self.kind} is led in one way")
         reserved = [name for name in self.env if name.upper().startswith("ORCHESTRATOR_")]
         if reserved:
@@ -122,6 +164,16 @@ class Agent(Section):
             raise ValueError("the first word of `command` names the program and cannot be empty")
         if self.stdin != "none":
             raise ValueError("`stdin` belongs to kind command: an agent of kind acp is asked over ACP")
+
+    def _of_llm(self) -> None:
+        self._of_preset()
+        if self.args:
+            raise ValueError(f"`args` are words of a command line; an agent of kind {self.kind} has none")
+
+    def _of_package(self) -> None:
+        self._of_llm()
+        if self.model is not None:
+            raise ValueError(f"`model` means nothing to an agent of kind {self.kind}, which brings its own")
 
     def _of_preset(self) -> None:
         if self.command is not None or self.stdin != "none":
@@ -147,12 +199,23 @@ class Roles(Section):
         return self.planner if task == "plan" else None
 
 
-class Tool(Section):
-    """A tool for agents of kind llm."""
+OWN_TOOLS = ("read", "search", "edit_file", "write", "run")
 
-    description: str = Field(description="What the model is told about it.")
+
+class Tool(Section):
+    """A tool for agents of kind llm, or the permission of one that they have anyway."""
+
+    description: Text = Field("", description="What the model is told about it.")
     parameters: dict[str, JsonValue] = Field(
-        default_factory=dict, description="JSON schema of what it takes."
+        default_factory=dict, description="JSON schema of what it takes: an object with `properties`."
     )
-    run: Argv = Field(description="The command that does it.")
-    permission: Literal["allow", "ask", "deny"] = Field("ask", description="Whether it may be used.")
+    run: Argv | None = Field(
+        None,
+        description="The command that does it, started in the tree without a shell. `{name}` is replaced by "
+        "the argument of that name; all of them are on its standard input as JSON.",
+    )
+    permission: Literal["allow", "ask", "deny"] = Field(
+        "ask",
+        description="Whether it may be used. `ask`: a person would have to allow it, so that it is refused "
+        "where nobody can be asked. `deny`: the model is not told of it.",
+    )

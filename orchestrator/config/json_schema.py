@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from orchestrator.config.schema import PRESETS, Config
+from orchestrator.config.schema import UNLISTED, Config
 from orchestrator.fs.disk import Disk
 
 FILE = Path(__file__).with_name("workflow.schema.json")
@@ -97,7 +97,7 @@ def _agents(schema: Schema, agent: Schema) -> None:
     agent["required"] = []
     reference: Schema = {"$ref": "#/$defs/Agent"}
     agents = _inner(_table(_table(schema["properties"])["agents"]))
-    agents["properties"] = {name: {"anyOf": [dict(reference), dict(_NULL)]} for name in PRESETS}
+    agents["properties"] = {name: {"anyOf": [dict(reference), dict(_NULL)]} for name in UNLISTED}
     agents["additionalProperties"] = {"allOf": [reference, {"required": ["kind"]}]}
     is_command: Schema = {"properties": {"kind": {"const": "command"}}, "required": ["kind"]}
     only_acp: Schema = {"mode": dict(_NULL), "authenticate": dict(_NULL)}

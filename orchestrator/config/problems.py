@@ -12,7 +12,7 @@ from orchestrator.config import fields
 from orchestrator.config.document import Items, Leaf, Node, Table
 from orchestrator.config.merge import at
 from orchestrator.config.origin import Origin, Problem, printable
-from orchestrator.config.schema import LATER_KINDS, PRESETS, SECRET_NAME, Config
+from orchestrator.config.schema import KINDS, SECRET_NAME, UNLISTED, Config
 
 MAX_PROBLEMS = 100
 
@@ -63,7 +63,7 @@ def of_schema(error: ValidationError, root: Table) -> list[Problem]:
 def of_agents(root: Table) -> list[Problem]:
     """Returns a problem for each step and role whose agent does not exist, or cannot have its model."""
     agents = at(root, ("agents",))
-    known = {*PRESETS, *(agents.entries if isinstance(agents, Table) else ())}
+    known = {*UNLISTED, *(agents.entries if isinstance(agents, Table) else ())}
     found: list[Problem] = []
     workflows = at(root, ("workflows",))
     for entry in workflows.entries.values() if isinstance(workflows, Table) else ():
@@ -144,7 +144,7 @@ def _usable(section: type[BaseModel]) -> list[str]:
 
 def _missing(path: Path) -> str:
     if path[-1] == "kind":
-        kinds = ", ".join(("command", "acp", *PRESETS))
+        kinds = ", ".join(KINDS)
         return f"`{_shown(path[:-1])}` needs `kind`, one of: {kinds}"
     return f"`{_shown(path[:-1])}` needs `{path[-1]}`"
 
@@ -180,7 +180,7 @@ def _choices(complaint: _Complaint, node: Node | None) -> str:
     choices = fields.in_words(declared.annotation) if declared else str(complaint.facts["expected"])
     if complaint.path[-1] == "version":
         return f"must be 1, not {_found(node)}: this version of orchestrator reads no other format"
-    known = [choice for choice in choices.removesuffix(" or null").split(" | ") if choice not in LATER_KINDS]
+    known = choices.removesuffix(" or null").split(" | ")
     value = _value(node)
     meant = _meant(value, known) if isinstance(value, str) else ""
     return f"must be one of {', '.join(known)}, not {_found(node)}{meant}"

@@ -12,10 +12,11 @@ from pydantic import Field, model_validator
 
 from orchestrator.config.agent_schema import Agent, Model, Roles, Tool
 from orchestrator.config.section import (
-    LATER_KINDS,
+    KINDS,
     NAME,
     PRESETS,
     SECRET_NAME,
+    UNLISTED,
     YEAR_S,
     Amount,
     Approve,
@@ -34,10 +35,11 @@ from orchestrator.config.section import (
 from orchestrator.config.workflow_schema import Step, Workflow
 
 __all__ = [
-    "LATER_KINDS",
+    "KINDS",
     "NAME",
     "PRESETS",
     "SECRET_NAME",
+    "UNLISTED",
     "Agent",
     "Artifacts",
     "Budget",
@@ -276,10 +278,11 @@ class Session(Section):
     remote: Text | None = Field(
         None, description="The remote, by name, or its address; `origin` where none is named."
     )
-    transports: tuple[Literal["ref", "branch"], ...] = Field(
+    transports: tuple[Literal["ref", "branch", "working-branch"], ...] = Field(
         ("ref", "branch"),
-        description="Ways of pushing, in the order in which they are tried: refs of our own, or branches "
-        "`orchestrator/state/…` where the host takes nothing else.",
+        description="Ways of pushing, in the order in which they are tried: refs of our own, branches "
+        "`orchestrator/state/…`, or (only where it is named here) a commit on the branch you work on, which "
+        "is taken out again when the result is merged.",
     )
     directory: Text | None = Field(
         None,
@@ -349,12 +352,18 @@ class Config(Section):
         description="The versions of orchestrator that fit, such as `>=0.1,<1`; checked before all else.",
     )
     include: tuple[dict[str, str], ...] = later((), "Files whose settings are taken over.")
-    models: dict[Name, Model] = later({}, "Language models for agents of kind llm.")
+    models: dict[Name, Model] = Field(
+        default_factory=dict, description="Language models for agents of kind llm, by a name of yours."
+    )
     agents: dict[Name, Agent] = Field(
         default_factory=dict, description="Agents by name; presets work without being listed."
     )
     roles: Roles = Field(default_factory=Roles, description="Agents for steps that name none.")
-    tools: dict[Name, Tool] = later({}, "Tools for agents of kind llm.")
+    tools: dict[Name, Tool] = Field(
+        default_factory=dict,
+        description="Tools for agents of kind llm. They have `read`, `search`, `edit_file`, `write` and "
+        "`run` anyway; under one of these names only `permission` can be set.",
+    )
     workflows: dict[Name, Workflow] = Field(
         default_factory=dict,
         description="Workflows by name: a list of steps, or a mapping with `steps` and settings. "

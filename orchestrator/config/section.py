@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 T = TypeVar("T")
 
 PRESETS = ("claude", "codex", "gemini", "copilot", "opencode")
+KINDS = ("command", "acp", "llm", *PRESETS)
+"""Those of our own; packages bring others, by entry points of the group `AGENT_ENTRIES`."""
+AGENT_ENTRIES = "orchestrator.agents"
+UNLISTED = (*PRESETS, "llm")
+"""Agents that need not be listed: their name is their kind."""
 REVIEWING = frozenset({"review", "suggestions"})
 """The tasks of steps that are answered with findings."""
-
-LATER_KINDS = ("llm",)
 
 YEAR_S = 366 * 24 * 3600
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -28,7 +31,9 @@ Seconds = Annotated[float, Field(gt=0, le=YEAR_S, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Amount = Annotated[int, Field(ge=1, le=2**50)]
 Money = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
-Kind = Literal["command", "acp", "claude", "codex", "gemini", "copilot", "opencode"]
+Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Parallel = Annotated[int, Field(ge=1, le=1000)]
+Kind = Annotated[str, Field(pattern=NAME)]
 Approve = Literal["never", "edits", "commands", "diff", "plan"]
 Sandbox = Literal["auto", "bwrap", "off"]
 

@@ -70,7 +70,7 @@ def commands(config: Config) -> tuple[RunnableCommand, ...]:
     ]
     agents = [_agent(name, agent) for name, agent in config.agents.items()]
     fixed = (*_trees(config), *_checks(config), *_integration(config))
-    return (*agents, *_roles(config), *steps, *fixed, *_providers(config))
+    return (*_models(config), *agents, *_tools(config), *_roles(config), *steps, *fixed, *_providers(config))
 
 
 def repository_commands(loaded: LoadedConfig) -> tuple[RunnableCommand, ...]:
@@ -225,11 +225,32 @@ class TrustStore:
         return True
 
 
+def _models(config: Config) -> list[RunnableCommand]:
+    """Returns where models are asked: a key and source code go there."""
+    found = []
+    for name, model in config.models.items():
+        where = f" at {model.base_url}" if model.base_url else ""
+        note = f"asks {model.name} of {model.provider}{where}, with your key for it"
+        found.append(RunnableCommand(f"models.{name}", (), (note,)))
+    return found
+
+
+def _tools(config: Config) -> list[RunnableCommand]:
+    return [
+        RunnableCommand(f"tools.{name}", tool.run or (), (f"permission {tool.permission}",))
+        for name, tool in config.tools.items()
+    ]
+
+
 def _agent(name: str, agent: Agent) -> RunnableCommand:
     argv = (*(agent.command or (agent.kind,)), *agent.args)
     notes = [f"with {variable}={_told(variable, value)}" for variable, value in sorted(agent.env.items())]
     if agent.model:
         notes.append(f"model {agent.model}")
+    if agent.kind == "acp" or agent.via == "acp":
+        notes.append("led over ACP")
+    if agent.mode:
+        notes.append(f"mode {agent.mode}")
     if agent.stdin == "prompt":
         notes.append("the prompt on standard input")
     if agent.secrets:

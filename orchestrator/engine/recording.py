@@ -14,6 +14,7 @@ from orchestrator.model.agent import (
     AskedPermission,
     Finished,
     Opened,
+    Requested,
     Said,
     Spent,
     Started,
@@ -86,6 +87,9 @@ class Recorder:
                 self._add(EventKind.AGENT_TOOL, facts)
             case AskedPermission(tool, detail, granted):
                 self._add(EventKind.AGENT_PERMISSION, {"tool": tool, "detail": detail, "granted": granted})
+            case Requested(host, method, status, size_bytes):
+                asked: JsonObject = {"host": host, "method": method, "status": status, "bytes": size_bytes}
+                self._add(EventKind.AGENT_REQUEST, asked)
             case Spent(usage, model):
                 self._add(EventKind.AGENT_USAGE, usage_facts(usage, {**self._about, "model": model}))
             case Finished():

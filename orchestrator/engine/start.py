@@ -22,6 +22,7 @@ from orchestrator.model.run import Integrate, Run, RunMetadata, RunOptions, RunO
 from orchestrator.paths import names
 from orchestrator.planning.single import SinglePhase
 from orchestrator.process.marker import MARKER
+from orchestrator.repo import carrier
 from orchestrator.repo.archive import read_archived
 from orchestrator.repo.repository import Head
 
@@ -243,14 +244,21 @@ def _planner(context: EngineContext, request: RunRequest) -> str | None:
 
 def _base(context: EngineContext, request: RunRequest, head: Head) -> ObjectId:
     if request.base is not None:
-        return context.repository.resolve(request.base)
+        return _without_carrier(context, request, context.repository.resolve(request.base))
     if head.oid is None:
         raise Refused(
             "This repository has no commit yet, so there is nothing to start from.",
             code="no-commit",
             hint="Make the first one: git add -A && git commit",
         )
-    return head.oid
+    return _without_carrier(context, request, head.oid)
+
+
+def _without_carrier(context: EngineContext, request: RunRequest, base: ObjectId) -> ObjectId:
+    """Returns the commit to start from: beneath one of ours that only carries the state of other runs."""
+    below = carrier.beneath(context.repository.git, base)
+    carrier.require_none(context.repository, base if request.include_changes else below)
+    return below
 
 
 def _target_branch(context: EngineContext, request: RunRequest, head: Head) -> str | None:

@@ -60,7 +60,7 @@ class AgentHealth:
     """Whether an agent can be started, where it is, and which version it says it is.
 
     `range` are the versions that we have tried (PEP 440), `tested` whether it is one of them; None where
-    there is no such range, or its version cannot be read.
+    there is no such range, or its version cannot be read. `log_in` is the command that logs in.
     """
 
     health: Health
@@ -70,6 +70,7 @@ class AgentHealth:
     tested: bool | None = None
     range: str = ""
     login: Login = Login.UNKNOWN
+    log_in: str = ""
 
 
 class Ending(StrEnum):
@@ -158,11 +159,34 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class Requested:
+    """We ourselves asked a host over the network; `status` is None where no answer came.
+
+    `size_bytes` is what went out and what came in; what it was is told nowhere.
+    """
+
+    host: str
+    method: str
+    status: int | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file that was taken from an answer and written into the tree; `path` is relative to its root."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Always the last event of a turn; `exit_status` is None when the process was killed by us.
 
     `usage` is the whole turn's. `answer` is the agent's last text, whole up to 1 MiB. `cause` is told when
-    the turn failed. `agent_session` is empty when it has none.
+    the turn failed. `agent_session` is empty when it has none. `wrote` are the files that we took from the
+    answer of an agent which cannot write them itself.
     """
 
     ending: Ending
@@ -173,6 +197,7 @@ class Finished:
     cause: Cause = Cause.OTHER
     agent_session: str = ""
     model: str = ""
+    wrote: tuple[WrittenFile, ...] = ()
 
 
-AgentEvent = Started | Opened | Said | UsedTool | AskedPermission | Spent | Finished
+AgentEvent = Started | Opened | Said | UsedTool | AskedPermission | Spent | Requested | Finished

@@ -37,6 +37,7 @@ class EventKind(StrEnum):
     AGENT_TOOL = "agent.tool"
     AGENT_PERMISSION = "agent.permission"
     AGENT_USAGE = "agent.usage"
+    AGENT_REQUEST = "agent.request"
     ROUND_FINISHED = "round.finished"
     CHECKPOINT_CREATED = "checkpoint.created"
     CHECK_STARTED = "check.started"

@@ -93,7 +93,8 @@ class Outcome(StrEnum):
 class RunOptions:
     """What the user asked for; fixed when the run is created.
 
-    `found_agent` is the agent of steps that name none: the first one that was found on PATH.
+    `found_agent` is the agent of steps that name none: the first one that was found on PATH. With `no_cache`
+    models are asked even what they were asked before.
     """
 
     workflow: str = "default"
@@ -105,6 +106,7 @@ class RunOptions:
     max_cost_usd: float | None = None
     max_turns: int | None = None
     found_agent: str | None = None
+    no_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -439,7 +439,7 @@ class StateManager(FindingVerbs):
             Refused: `document-invalid`, `run-id-invalid`, `plan-invalid`, `unsafe-path` or `state-conflict`.
         """
         found = document.parsed(summary)
-        with self._database.transaction():
+        with document.unwritable_refused(), self._database.transaction():
             if self._runs.is_known(found.run.id):
                 if not replaces:
                     return False

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.agents.preset import PRESETS, PresetAgent
-from orchestrator.model.agent import Cause, Ending, Health, Said
+from orchestrator.model.agent import Cause, Ending, Health, Login, Opened, Said
 from tests.agents.conftest import MARK, Turn, finished
 
 FAKE = """#!{python}
@@ -59,7 +59,8 @@ COMMAND_LINES = {
     "codex": "exec --json --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox "
     "-c check_for_update_on_startup=false -c analytics.enabled=false -m M -x PROMPT",
     "gemini": "-p PROMPT -o stream-json --skip-trust --approval-mode yolo -m M -x",
-    "copilot": "-p PROMPT --output-format json --no-ask-user --no-auto-update --allow-all-tools --model M -x",
+    "copilot": "-p PROMPT --output-format json --no-ask-user --no-auto-update --allow-all-tools --model M "
+    "--session-id UUID -x",
     "opencode": "run --format json --auto -m M -x PROMPT",
 }
 
@@ -73,8 +74,90 @@ def test_each_preset_is_started_headless_with_model_and_words(
     end = finished(take(PresetAgent(name, PRESETS[name], model="M", args=("-x",)), prompt="PROMPT"))
 
     assert end.ending is Ending.FINISHED
-    assert shown(worktree)["argv"] == COMMAND_LINES[name].split()
+    session = end.agent_session if name == "copilot" else ""
+    assert shown(worktree)["argv"] == COMMAND_LINES[name].replace("UUID", session).split()
     assert shown(worktree)["stdin"] == ""
+
+
+RESUMED = {
+    "claude": "-p PROMPT --resume ID --output-format stream-json --verbose "
+    "--permission-mode bypassPermissions",
+    "codex": "exec resume --json --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox "
+    "-c check_for_update_on_startup=false -c analytics.enabled=false ID PROMPT",
+    "gemini": "-p PROMPT --resume ID -o stream-json --skip-trust --approval-mode yolo",
+    "copilot": "-p PROMPT --resume=ID --output-format json --no-ask-user --no-auto-update --allow-all-tools",
+    "opencode": "run --format json --auto --session ID PROMPT",
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_goes_on_with_its_own_session_in_its_own_form(
+    name: str, install: Install, take: Turn, worktree: Path
+) -> None:
+    install(name)
+
+    take(PresetAgent(name, PRESETS[name]), prompt="PROMPT", continues="ID")
+
+    assert shown(worktree)["argv"] == RESUMED[name].split()
+
+
+@pytest.mark.parametrize("session", ["--help", "a b", "../x", "", "x" * 300])
+def test_what_can_be_no_session_starts_nothing(
+    session: str, install: Install, take: Turn, worktree: Path
+) -> None:
+    install("claude")
+
+    events = take(PresetAgent("claude", PRESETS["claude"]), continues=session or "\n")
+
+    assert len(events) == 1
+    assert (finished(events).ending, finished(events).cause) == (Ending.FAILED, Cause.SESSION_LOST)
+    assert not (worktree / "shown.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("claude", ["--max-turns", "7", "--max-budget-usd", "0.25"]),
+        ("codex", []),
+        ("gemini", []),
+        ("copilot", []),
+        ("opencode", []),
+    ],
+)
+def test_limits_are_handed_to_those_that_can_keep_them(
+    name: str, limits: list[str], install: Install, take: Turn, worktree: Path
+) -> None:
+    install(name)
+    take(PresetAgent(name, PRESETS[name]))
+    without = shown(worktree)["argv"]
+
+    take(PresetAgent(name, PRESETS[name]), max_turns=7, max_cost_usd=0.25)
+
+    argv = shown(worktree)["argv"]
+    assert isinstance(argv, list)
+    assert isinstance(without, list)
+    assert argv[len(without) :] == limits
+
+
+def test_a_session_that_gets_its_id_from_us_is_told_before_anything_else(
+    install: Install, take: Turn
+) -> None:
+    install("copilot")
+
+    events = take(PresetAgent("copilot", PRESETS["copilot"], model="M"))
+
+    opened = [event for event in events if isinstance(event, Opened)]
+    assert events.index(opened[0]) == 1
+    assert opened == [Opened(finished(events).agent_session, "M")]
+
+
+def test_a_missing_login_is_told_with_the_command_that_logs_in(install: Install, take: Turn) -> None:
+    install("codex", status=1, stream="codex-401")
+
+    end = finished(take(PresetAgent("codex", PRESETS["codex"])))
+
+    assert end.cause is Cause.CREDENTIAL
+    assert end.detail.endswith("log in with: codex login")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -177,6 +260,29 @@ def test_probing_tells_path_and_version(install: Install) -> None:
     health = PresetAgent("codex", PRESETS["codex"]).probe()
 
     assert (health.health, health.path, health.version) == (Health.READY, str(tool), "codex 9.8.7")
+
+
+@pytest.mark.parametrize(
+    ("version", "tested"),
+    [("0.169.4", True), ("codex-cli 0.169.0", True), ("0.168.9", False), ("0.170.0", False), ("dev", None)],
+)
+def test_probing_tells_whether_the_version_is_one_that_was_tried(
+    version: str, tested: bool | None, install: Install
+) -> None:
+    install("codex", text=f"#!/bin/sh\necho '{version}'\n")
+
+    health = PresetAgent("codex", PRESETS["codex"]).probe()
+
+    assert (health.tested, health.range) == (tested, ">=0.169,<0.170")
+
+
+def test_probing_tells_that_nobody_is_logged_in_and_what_to_type(install: Install) -> None:
+    install("codex")
+
+    health = PresetAgent("codex", PRESETS["codex"]).probe()
+
+    assert (health.health, health.login) == (Health.READY, Login.NONE)
+    assert health.detail == "not logged in: codex login"
 
 
 def test_probing_tells_what_is_missing_or_broken(install: Install) -> None:

@@ -336,6 +336,7 @@ def test_steps_without_an_agent_use_the_first_one_found_and_keep_it(
         program.write_text(f"#!/bin/sh\necho made > made\necho '{CODEX_ENDS}'\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("OPENAI_API_KEY", "dummy")
     scene.environment = dict(os.environ)
 
     with scene.open() as workspace:
