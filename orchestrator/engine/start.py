@@ -14,7 +14,7 @@ from orchestrator.engine.planner import asks_planner
 from orchestrator.engine.secrets import secret_names
 from orchestrator.engine.verification import check_lines
 from orchestrator.engine.workflow import PlannedStep, planned_rounds, planned_steps
-from orchestrator.errors import NotTrusted, Refused
+from orchestrator.errors import CredentialMissing, NotTrusted, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
 from orchestrator.model.plan import Plan, PlanRequest
@@ -26,7 +26,7 @@ from orchestrator.repo import carrier
 from orchestrator.repo.archive import read_archived
 from orchestrator.repo.repository import Head
 
-_NOT_THERE = ("agent-missing", "agent-broken")
+_NOT_THERE = ("agent-missing", "agent-broken", "agent-login", "extra-missing")
 MAX_TASK_CHARACTERS = 100_000
 
 
@@ -221,7 +221,7 @@ def check_place(context: EngineContext) -> None:
 def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -> PreviewStep:
     try:
         agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
-    except Refused as refusal:
+    except (Refused, CredentialMissing) as refusal:
         if not step.optional or refusal.code not in _NOT_THERE:
             raise
         return PreviewStep(step.agent or "nobody", step.task.kind, missing=refusal.message)
