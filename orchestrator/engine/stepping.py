@@ -27,6 +27,7 @@ from orchestrator.engine.setting_aside import is_out_of_budget, set_aside
 from orchestrator.engine.turn import Turn, transcript_of
 from orchestrator.engine.verification import make_tree_ready
 from orchestrator.engine.work import Work
+from orchestrator.engine.written import keep_written
 from orchestrator.model.agent import Ending, Finished
 from orchestrator.model.event import EventKind
 from orchestrator.model.json import Json
@@ -128,6 +129,7 @@ def _record_end(work: Work, action: RunStep, tree: IsolatedTree, turn: Turn, end
             keep_artifact(
                 work.context, work.run_id, path, action.phase.id, kind, encrypt=work.config.artifacts.encrypt
             )
+        keep_written(work, action, tree, finished.wrote)
         if ended.review is not None and ended.failure is None:
             record_review(work, execution, ended.review)
         work.context.state.set_execution_progress(
@@ -145,4 +147,5 @@ def _told(turn: Turn, ended: Ended) -> dict[str, Json]:
         "ending": ended.finished.ending,
         "exit_status": ended.finished.exit_status,
         "failure": ended.failure,
+        **({"wrote": [file.path for file in ended.finished.wrote]} if ended.finished.wrote else {}),
     }
