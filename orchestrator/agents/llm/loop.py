@@ -141,7 +141,7 @@ class Loop:
         if tool is None or given is None:
             words = "there is no such tool" if tool is None else "the arguments are no JSON object"
             teller.tool(call.tool_call_id, call.tool_name, ToolState.FAILED, {"error": words})
-            return ToolReturnPart(call.tool_name, f"error: {words}", call.tool_call_id, outcome="failed")
+            return ToolReturnPart(call.tool_name, words, call.tool_call_id, outcome="failed")
         if tool.permission != "allow":
             teller.permission(tool.name, given, granted=False)
             teller.tool(call.tool_call_id, tool.name, ToolState.DENIED, given)
@@ -160,11 +160,11 @@ def _use(tool: Tool, given: Mapping[str, Json]) -> tuple[ToolState, str]:
     try:
         return ToolState.COMPLETED, tool.do(Arguments(given))
     except (ToolProblem, PathRefused) as problem:
-        return ToolState.FAILED, f"error: {problem}"
+        return ToolState.FAILED, str(problem)
     except OrchestratorError as error:
-        return ToolState.FAILED, f"error: {error.message}"
+        return ToolState.FAILED, error.message
     except OSError as error:
-        return ToolState.FAILED, f"error: {error.strerror or error}"
+        return ToolState.FAILED, error.strerror or str(error)
 
 
 def _arguments(call: ToolCallPart) -> dict[str, Json] | None:
