@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from orchestrator.agents.llm import worker
+from orchestrator.agents.llm.keeping import KeptConversation
 from orchestrator.agents.llm.order import ModelSpec, Order
 from orchestrator.agents.llm.telling import Teller
+from orchestrator.redaction.redactor import Redactor
 from tests.scripted_model.server import ScriptedModel
 from tests.scripted_model.steps import Script
 
@@ -50,7 +53,7 @@ class Bench:
             mode="tools",
             prompt="do it",
             session="s1",
-            session_file=str(self.place / "home" / "s1.json"),
+            session_file=str(self.place / "home" / "s1.jsonl"),
             marker="mark-llm-bench",
             model=self.spec(),
             timeout_s=60.0,
@@ -73,6 +76,8 @@ class Bench:
             os.chdir(before)
             os.close(descriptor)
             self.told = [json.loads(line) for line in sink.read_text().splitlines()]
+            messages = deque(line["message"] for line in self.kinds("message"))
+            KeptConversation(self.place / "home" / "s1.jsonl", Redactor()).add(messages)
         return self.told
 
     def kinds(self, kind: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from orchestrator.agents.llm.agent import LlmAgent, Setting
 from orchestrator.agents.llm.making import Means, llm_agent
 from orchestrator.agents.llm.order import ModelSpec, Order
 from orchestrator.agents.llm.stream import WorkerStream
+from orchestrator.agents.outcome import Conclusion, Facts, Rules, conclude
 from orchestrator.agents.places import LimitedAgent
 from orchestrator.agents.registry import Reach, build, require
 from orchestrator.config.schema import Agent, Config, Model, Tool
@@ -26,10 +27,11 @@ from orchestrator.model.agent import (
     ToolState,
     UsedTool,
 )
-from orchestrator.process.command import Limits
+from orchestrator.process.command import Ended, Limits
 from tests.agents.conftest import Turn, finished
 from tests.agents.llm.conftest import KEY, Bench
 from tests.scripted_model.steps import Answer, Call, Failure
+from tests.scripted_model.wires import Tokens
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,7 @@ def test_a_turn_in_its_own_process_and_a_second_one_that_goes_on(
     assert (bench.tree / "a.txt").exists()
     assert finished(second).agent_session == session
     assert "first" in json.dumps(talk.asked[0].body)
-    assert [path.name for path in (tmp_path / "home" / "conversations").iterdir()] == [f"{session}.json"]
+    assert [path.name for path in (tmp_path / "home" / "conversations").iterdir()] == [f"{session}.jsonl"]
     usage = finished(first).usage
     assert (usage.input_tokens, usage.output_tokens, usage.turns) == (240, 60, 2)
     assert usage.cost_usd == pytest.approx(0.0012)
@@ -64,26 +66,54 @@ def test_a_turn_in_its_own_process_and_a_second_one_that_goes_on(
     assert KEY not in (tmp_path / "artifacts" / "step-1.log").read_text()
 
 
+def concluded(told: list[dict[str, Any]]) -> Conclusion:
+    """Returns what is made of what the worker told, when its process ended well."""
+    stream = WorkerStream()
+    for line in told:
+        stream.read(line)
+    ended = Ended(0, None, "exited", 0.1, 0.1, 1, 1, 0, "")
+    return conclude(Facts(ended, stream.account), Rules(tells_end=True, is_metered=True))
+
+
 @pytest.mark.parametrize(
     ("status", "cause"), [(401, Cause.CREDENTIAL), (429, Cause.QUOTA), (500, Cause.OTHER)]
 )
-def test_the_cause_of_a_refusal_is_told(status: int, cause: Cause, bench: Bench, take: Turn) -> None:
+def test_the_cause_of_a_refusal_is_told(status: int, cause: Cause, bench: Bench) -> None:
     bench.script(Failure(status, "no"))
 
-    end = finished(take(agent(bench)))
+    end = concluded(bench.take())
 
     assert (end.ending, end.cause) == (Ending.FAILED, cause)
 
 
-def test_nobody_there_is_the_network_and_a_missing_key_a_credential(bench: Bench, take: Turn) -> None:
-    gone = take(agent(bench, model=bench.spec(base_url="http://127.0.0.1:9/v1")))
-    keyless = take(agent(bench, variables={}))
+def test_nobody_there_is_the_network(bench: Bench) -> None:
+    end = concluded(bench.take(model=bench.spec(base_url="http://127.0.0.1:9/v1")))
 
-    assert (finished(gone).ending, finished(gone).cause) == (Ending.FAILED, Cause.NETWORK)
-    assert (finished(keyless).ending, finished(keyless).cause) == (Ending.FAILED, Cause.CREDENTIAL)
+    assert (end.ending, end.cause) == (Ending.FAILED, Cause.NETWORK)
 
 
-@pytest.mark.parametrize("session", ["../../x", "s" * 65, "gone"])
+def test_an_answer_without_usage_is_no_success(bench: Bench) -> None:
+    bench.script(Answer("all is well"), tokens=Tokens(0, 0))
+
+    end = concluded(bench.take())
+
+    assert end.ending is Ending.FAILED
+    assert "used no tokens" in end.detail
+
+
+def test_a_limit_of_turns_is_a_limit_and_no_failure(bench: Bench) -> None:
+    bench.script(Call("read", {"path": "."}))
+
+    assert concluded(bench.take(max_turns=1)).ending is Ending.LIMIT
+
+
+def test_a_missing_key_is_a_credential(bench: Bench, take: Turn) -> None:
+    end = finished(take(agent(bench, variables={})))
+
+    assert (end.ending, end.cause, end.exit_status) == (Ending.FAILED, Cause.CREDENTIAL, 1)
+
+
+@pytest.mark.parametrize("session", ["../../x", "gone"])
 def test_a_session_that_is_not_known_is_lost(session: str, bench: Bench, take: Turn) -> None:
     end = finished(take(agent(bench), continues=session))
 
@@ -146,10 +176,8 @@ def made(config: Config, model: str | None = None, configured: Agent | None = No
     return llm_agent("llm", configured, model, Means(config, Limits(), None))
 
 
-BIG, SMALL = (
-    Model(provider="anthropic", name="big"),
-    Model(provider="ollama", name="small", capabilities=("chat",)),
-)
+BIG = Model(provider="anthropic", name="big")
+SMALL = Model(provider="ollama", name="small", capabilities=("chat",))
 
 
 def test_the_model_is_the_steps_else_the_agents_else_the_only_one() -> None:

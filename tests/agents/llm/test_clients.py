@@ -37,7 +37,7 @@ def client(kind: str, bench: Bench) -> LLMClient:
     return PydanticClient(bench.spec(kind), KEYS, timeout_s=10)
 
 
-@pytest.mark.parametrize("kind", ["own", "openai", "anthropic", "google"])
+@pytest.mark.parametrize("kind", ["own", "openai", "google"])
 def test_both_clients_answer_a_conversation_and_tell_what_it_took(kind: str, bench: Bench) -> None:
     talk = bench.script(Answer("good day"), plain=True)
 
