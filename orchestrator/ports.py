@@ -12,7 +12,7 @@ from orchestrator.model.plan import Plan, PlanRequest
 
 
 class Agent(Protocol):
-    """Works on a task in a tree. Implementations: `agents.command`, `agents.preset`, `agents.llm`."""
+    """Works on a task in a tree: `agents.command`, `agents.preset`, `agents.acp`, `agents.llm`."""
 
     @property
     def name(self) -> str:

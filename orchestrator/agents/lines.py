@@ -34,6 +34,11 @@ class Lines:
         self._keep(rest)
         return lines
 
+    @property
+    def is_overlong(self) -> bool:
+        """Returns whether the unfinished line is already longer than what is kept of one."""
+        return self._size_bytes > self._max_bytes
+
     def finish(self) -> list[bytes | Overlong]:
         """Returns the last line when the stream ended without a line end."""
         return [self._take()] if self._size_bytes else []

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.agents.acp.failure import cause_of
+from orchestrator.agents.causes import cause_of
 from orchestrator.agents.stream import MAX_WORDS, Account
 from orchestrator.model.agent import Cause, Ending
 from orchestrator.process.command import Ended
@@ -43,11 +43,13 @@ class Meaning:
 class Rules:
     """What is known of a tool beforehand.
 
-    `meanings` by exit status. `tells_end`: its stream has a proper end, without which a turn is no success.
+    `meanings` by exit status. `denials` is a pattern for what it tells of a denial on stderr alone; its group
+    is what was denied. `tells_end`: its stream has a proper end, without which a turn is no success.
     `is_metered`: it tells its usage after every turn that reached a model.
     """
 
     meanings: Mapping[int, Meaning] = field(default_factory=dict)
+    denials: str = ""
     tells_end: bool = False
     is_metered: bool = False
 
@@ -78,7 +80,7 @@ class Conclusion:
 
 def conclude(facts: Facts, rules: Rules) -> Conclusion:
     """Returns the first that holds: killed by us, limit, failed, denied, finished."""
-    found = _killed(facts) or _limited(facts, rules) or _failed(facts, rules) or _denied(facts)
+    found = _killed(facts) or _limited(facts, rules) or _failed(facts, rules) or _denied(facts, rules)
     return found or _doubtful(facts, rules) or Conclusion(Ending.FINISHED)
 
 
@@ -117,16 +119,20 @@ def _failed(facts: Facts, rules: Rules) -> Conclusion | None:
 
 def _cause(facts: Facts, known: Cause) -> Cause:
     words = " ".join((facts.account.failure, facts.account.trouble, facts.errors))
+    if facts.account.cause is not Cause.OTHER:
+        return facts.account.cause
     if facts.continued and _LOST.search(words):
         return Cause.SESSION_LOST
     by_status = _BY_STATUS.get(facts.account.status or 0, Cause.OTHER)
     return next((cause for cause in (known, by_status) if cause is not Cause.OTHER), cause_of(words))
 
 
-def _denied(facts: Facts) -> Conclusion | None:
-    if not facts.account.denied:
+def _denied(facts: Facts, rules: Rules) -> Conclusion | None:
+    complained = re.findall(rules.denials, facts.errors) if rules.denials else ()
+    denied = (*facts.account.denied, *complained)
+    if not denied:
         return None
-    return Conclusion(Ending.DENIED, f"it was not allowed {', '.join(facts.account.denied)}"[:MAX_WORDS])
+    return Conclusion(Ending.DENIED, f"it was not allowed {', '.join(denied)}"[:MAX_WORDS])
 
 
 def _doubtful(facts: Facts, rules: Rules) -> Conclusion | None:
@@ -139,7 +145,7 @@ def _doubtful(facts: Facts, rules: Rules) -> Conclusion | None:
         said = f": {facts.last_line[:MAX_WORDS]}" if facts.last_line else ""
         return Conclusion(Ending.FAILED, f"it ended without telling its result{said}", Cause.PROTOCOL)
     if rules.is_metered and account.usage is None and not account.has_called:
-        said = f": {account.answer[:MAX_WORDS]}" if account.answer else ""
+        said = f": {' '.join(account.answer.split())[:MAX_WORDS]}" if account.answer else ""
         words = "it ended as if all were well, but used no tokens, so its model was not reached"
         return Conclusion(Ending.FAILED, words + said, cause_of(account.answer))
     return None

@@ -105,6 +105,18 @@ class PresetAgent:
             login=login,
         )
 
+    @property
+    def hard_limits(self) -> frozenset[str]:
+        """Returns which limits of a request it keeps itself."""
+        options = {"max_turns": self.preset.max_turns, "max_cost_usd": self.preset.max_cost_usd}
+        return frozenset(name for name, option in options.items() if option)
+
+    @property
+    def rules(self) -> Rules:
+        """Returns what is known beforehand of how its turns end."""
+        preset = self.preset
+        return Rules(preset.meanings, preset.denials, tells_end=True, is_metered=preset.is_metered)
+
     def is_installed(self) -> bool:
         """Returns whether its program is on PATH; starts nothing."""
         return find_program(self.preset.program, self._probe_environment()) is not None
@@ -168,7 +180,7 @@ class PresetAgent:
             passed=preset.passed,
             limits=self._limits,
             parser=preset.parser,
-            rules=Rules(preset.meanings, tells_end=True, is_metered=preset.is_metered),
+            rules=self.rules,
             model=self._model or "",
             session=chosen,
             redactor=self._redactor,

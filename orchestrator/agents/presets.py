@@ -32,8 +32,9 @@ class Preset:
 
     `quiet` are variables that keep it from updating itself and from telemetry; `passed` names the variables
     it may take from the caller's environment: its own keys, addresses and places, nobody else's.
-    `parser` understands its output; `meanings` are those of its exit statuses; `is_metered`: it tells its
-    usage after every turn that reached a model. `tested` are the versions that all of this was tried with.
+    `parser` understands its output; `meanings` are those of its exit statuses, `denials` finds on stderr what
+    it denied and tells nowhere else; `is_metered`: it tells its usage after every turn that reached a model.
+    `tested` are the versions that all of this was tried with.
     """
 
     program: str
@@ -53,6 +54,7 @@ class Preset:
     quiet: Mapping[str, str] = field(default_factory=dict)
     passed: tuple[str, ...] = ()
     meanings: Mapping[int, Meaning] = field(default_factory=dict)
+    denials: str = ""
     is_metered: bool = True
     refuses_root: bool = False
 
@@ -129,6 +131,7 @@ PRESETS: Mapping[str, Preset] = {
         resume=("{session}",),
         resume_before=("exec", "resume", *_CODEX_HABITS),
         parser=CodexStream,
+        denials=r"Rejected\(\\?\"`(.{1,400}?)` rejected",  # by its rules, which only stderr tells (0.169.0)
         home=Home(
             variables={"CODEX_HOME": ""},
             usual="~/.codex",

@@ -247,8 +247,8 @@ def _acp(wish: _Wish, speaker: Speaker, preset: Preset | None) -> AcpAgent:
         speaker,
         model=wish.own_model,
         args=wish.args,
-        variables={**(preset.quiet if preset is not None else {}), **wish.variables},
-        passed=preset.passed if preset is not None else (),
+        variables=wish.variables,
+        preset=preset,
         limits=wish.limits,
         redactor=wish.redactor,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator.agents.text import brief, plain
-from orchestrator.model.agent import AgentEvent, Opened, Said, Spent, ToolState, UsedTool
+from orchestrator.model.agent import AgentEvent, Cause, Opened, Said, Spent, ToolState, UsedTool
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.model.run import Usage
 
@@ -30,7 +30,8 @@ class Account:
     `is_complete`: it told its proper end. `failure` is the error it ended with, `status` the HTTP status that
     came with it; `trouble` the last error that need not be the end. `limit` names a limit of ours that it
     reached, `denied` the tools that it was not allowed. `usage` None: it has told none; `has_called`: it told
-    that its model was called, though not with how many tokens.
+    that its model was called, though not with how many tokens. `cause` is that of the failure, where it is
+    known from more than words.
     """
 
     agent_session: str = ""
@@ -43,6 +44,7 @@ class Account:
     trouble: str = ""
     limit: str = ""
     has_called: bool = False
+    cause: Cause = Cause.OTHER
     denied: list[str] = field(default_factory=list)
     _calls: dict[str, str] = field(default_factory=dict)
 
@@ -88,10 +90,11 @@ class Account:
         self.usage = usage
         return [Spent(usage, self.model)]
 
-    def fail(self, words: str, status: int | None = None) -> None:
+    def fail(self, words: str, status: int | None = None, cause: Cause = Cause.OTHER) -> None:
         """Remembers the error that the turn ended with."""
         self.failure = " ".join(plain(words, MAX_WORDS).split()) or "it told no reason"
         self.status = status if status is not None else self.status
+        self.cause = cause
 
 
 class StreamParser(Protocol):

@@ -24,6 +24,8 @@ def plain_text(data: bytes) -> str:
 
 def plain(text: str, limit: int) -> str:
     """Returns what an agent said in its JSON in the same form, cut at `limit` characters."""
+    if len(text) <= limit and text.isprintable():
+        return text  # the most of them: names, paths, ids
     clean = plain_text(text[: 2 * limit].encode("utf-8", "replace"))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 

@@ -20,7 +20,12 @@ def describe(event: Event) -> str:
 
 def headline(event: Event) -> str:
     """Returns what a live view shows as the current activity, empty when the event changes none."""
-    activities = (EventKind.STEP_STARTED, EventKind.CHECK_STARTED, EventKind.RUN_WAITING)
+    activities = (
+        EventKind.STEP_STARTED,
+        EventKind.CHECK_STARTED,
+        EventKind.RUN_WAITING,
+        EventKind.PLAN_ASKED,
+    )
     return describe(event) if event.kind in activities else ""
 
 
@@ -60,7 +65,7 @@ def _planned(data: JsonObject) -> str:
 
 
 def _asked(data: JsonObject) -> str:
-    again = text_of(data, "answer") not in ("", "1")
+    again = text_of(data, "step") not in ("", "1")
     return f"{text_of(data, 'agent') or 'somebody'} is asked for a plan{' again' if again else ''}"
 
 

@@ -106,7 +106,14 @@ def _run_document(run: RunGlance, alive: bool) -> dict[str, Json]:
         "created_at": run["created_at"],
         "last_event_at": run["last_event_at"],
         "phases": [
-            {"id": p["id"], "name": p["name"], "status": p["status"], "attempts": p["attempts"]}
+            {
+                "id": p["id"],
+                "name": p["name"],
+                "status": p["status"],
+                "attempts": p["attempts"],
+                "rounds": p["rounds"],
+                "stopped": p["stopped"],
+            }
             for p in run["phases"]
         ],
         "agent": run["agent"],
@@ -184,7 +191,8 @@ def _phase(run: RunGlance) -> str:
     total = len(run["phases"])
     now = next((p for p in run["phases"] if p["status"] in ("in_progress", "waiting", "failed")), None)
     tries = f", attempt {now['attempts']}" if now is not None and now["attempts"] > 1 else ""
-    return f"{done}/{total}" + (f" {now['id']}{tries}" if now is not None else "")
+    rounds = f", round {now['rounds']}" if now is not None and now["rounds"] > 1 else ""
+    return f"{done}/{total}" + (f" {now['id']}{tries}{rounds}" if now is not None else "")
 
 
 def _spent(run: RunGlance) -> str:

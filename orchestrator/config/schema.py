@@ -278,10 +278,11 @@ class Session(Section):
     remote: Text | None = Field(
         None, description="The remote, by name, or its address; `origin` where none is named."
     )
-    transports: tuple[Literal["ref", "branch"], ...] = Field(
+    transports: tuple[Literal["ref", "branch", "working-branch"], ...] = Field(
         ("ref", "branch"),
-        description="Ways of pushing, in the order in which they are tried: refs of our own, or branches "
-        "`orchestrator/state/…` where the host takes nothing else.",
+        description="Ways of pushing, in the order in which they are tried: refs of our own, branches "
+        "`orchestrator/state/…`, or (only where it is named here) a commit on the branch you work on, which "
+        "is taken out again when the result is merged.",
     )
     directory: Text | None = Field(
         None,

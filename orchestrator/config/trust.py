@@ -247,6 +247,10 @@ def _agent(name: str, agent: Agent) -> RunnableCommand:
     notes = [f"with {variable}={_told(variable, value)}" for variable, value in sorted(agent.env.items())]
     if agent.model:
         notes.append(f"model {agent.model}")
+    if agent.kind == "acp" or agent.via == "acp":
+        notes.append("led over ACP")
+    if agent.mode:
+        notes.append(f"mode {agent.mode}")
     if agent.stdin == "prompt":
         notes.append("the prompt on standard input")
     if agent.secrets:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 
 from orchestrator.config.schema import Agent as AgentConfig
+from orchestrator.config.schema import Config
 from orchestrator.engine.work import Work
+from orchestrator.model.run import RunOptions
+from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
 
 
@@ -24,7 +27,12 @@ def is_contained(configured: AgentConfig | None, credentials: tuple[str, ...]) -
 
 def home_of(work: Work, agent: Agent) -> str:
     """Returns the absolute path of an agent's contained home, empty where its state is shared."""
-    configured = work.config.agents.get(agent.name) if work.run.metadata.options.command is None else None
+    return home_in(work.context.paths, work.config, work.run.metadata.options, agent)
+
+
+def home_in(paths: OrchestratorPaths, config: Config, options: RunOptions, agent: Agent) -> str:
+    """Returns the same for an agent that works on no step."""
+    configured = config.agents.get(agent.name) if options.command is None else None
     if not is_contained(configured, agent.credentials):
         return ""
-    return os.path.abspath(work.context.paths.agent_home(agent.name))
+    return os.path.abspath(paths.agent_home(agent.name))

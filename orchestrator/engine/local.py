@@ -68,6 +68,9 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
 
 def _work_locked(work: Work, *, wait: bool) -> Run:
     try:
+        papers = work.context.paths.run_artifacts_dir(work.run_id)
+        if papers.is_dir():
+            work.context.disk.sweep_temp(papers)
         seal_rest(work.context, work.config, work.run_id)
         work.context.persist(PersistReason.RESUMED)
         while not work.stop():

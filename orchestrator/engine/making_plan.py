@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
+from orchestrator.config.prompts import PLANNER
 from orchestrator.engine.budget import remaining
 from orchestrator.engine.keeping import keep_artifact
 from orchestrator.engine.planner import Asking, asks_planner, plan_request, planner_for
-from orchestrator.engine.recording import add_usage, record_talk, record_usage
+from orchestrator.engine.recording import Recorder, add_usage, record_usage
 from orchestrator.engine.work import Work
 from orchestrator.errors import Failed, PlanInvalid
 from orchestrator.model.agent import AgentEvent, Finished, Started
@@ -23,7 +26,7 @@ def make_plan(work: Work) -> None:
     Without a usable plan the run waits for a person.
 
     Raises:
-        CredentialMissing: the planner's key has no value; nothing has begun.
+        CredentialMissing: the planner's key has no value, or is not accepted; the run can be resumed.
         Refused: the planner cannot be started.
     """
     asking = _asking(work)
@@ -56,19 +59,42 @@ def _asking(work: Work) -> Asking | None:
         base=run.metadata.origin.base,
         transcripts=work.context.paths.run_artifacts_dir(work.run_id),
         stop=work.halted,
-        timeout_s=remaining(work).time_s,
-        on_event=lambda number, event: _tell(work, step.agent or "", number, event),
+        left=remaining(work),
+        talk=lambda agent, number: _Talk(work, agent, number),
     )
 
 
-def _tell(work: Work, agent: str, number: int, event: AgentEvent) -> None:
-    about: dict[str, Json] = {"phase": "planning", "attempt": number, "round": 1, "step": 1, "agent": agent}
-    if isinstance(event, Started):
-        work.context.state.record_event(work.run_id, EventKind.PLAN_ASKED, {"agent": agent, "answer": number})
-    elif isinstance(event, Finished):
-        record_usage(work, event.usage, about | {"model": event.model})
-    else:
-        record_talk(work, event, about)
+class _Talk:
+    """Records one answer of a planner."""
+
+    def __init__(self, work: Work, agent: str, number: int) -> None:
+        self._work = work
+        self._about: dict[str, Json] = {
+            "phase": "planning",
+            "attempt": 1,
+            "round": 1,
+            "step": number,
+            "agent": agent,
+            "task": PLANNER,
+        }
+        self._recorder = Recorder(work, None, self._about)
+
+    def __enter__(self) -> Self:
+        self._recorder.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._recorder.__exit__(kind, error, trace)
+
+    def take(self, event: AgentEvent) -> None:
+        """Records one event."""
+        if isinstance(event, Started):
+            self._work.context.state.record_event(self._work.run_id, EventKind.PLAN_ASKED, self._about)
+        self._recorder.take(event)
+        if isinstance(event, Finished):
+            record_usage(self._work, event.usage, {**self._about, "model": event.model})
 
 
 def _refused(work: Work, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 from orchestrator.config.prompts import SuppliedPrompt, check_config_prompts
 from orchestrator.config.schema import Config
@@ -62,7 +63,17 @@ def plan_only(
     run_id = RunId(f"plan-{new_run_id()}")
     directory = context.paths.tmp_dir / run_id
     asking = (
-        Asking(context, wish.config, wish.options, step, run_id, base, directory, stop, on_event=on_event)
+        Asking(
+            context,
+            wish.config,
+            wish.options,
+            step,
+            run_id,
+            base,
+            directory,
+            stop,
+            talk=lambda agent, number: _Talk(number, on_event),
+        )
         if step is not None
         else None
     )
@@ -78,6 +89,24 @@ def plan_only(
             drop_base(context, run_id)
             context.disk.remove_tree(directory)
     return Planned(plan, asking.agent().name if asking is not None else None, _usage(asking))
+
+
+class _Talk:
+    """Tells somebody what an agent reports."""
+
+    def __init__(self, number: int, on_event: Callable[[int, AgentEvent], None]) -> None:
+        self._number = number
+        self._on_event = on_event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def take(self, event: AgentEvent) -> None:
+        """Tells of one event."""
+        self._on_event(self._number, event)
 
 
 def _usage(asking: Asking | None) -> Usage:

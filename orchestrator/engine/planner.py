@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
 from orchestrator.config.prompts import PLANNER, template
 from orchestrator.config.schema import Config
+from orchestrator.engine.agent_home import home_in
+from orchestrator.engine.budget import UNLIMITED, Budget
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.recording import add_usage
 from orchestrator.engine.secrets import secrets_of
 from orchestrator.engine.verification import check_lines
+from orchestrator.engine.watching import Watch
 from orchestrator.engine.work import execution_marker
 from orchestrator.engine.workflow import PlannedStep, planner_step, works_alone
-from orchestrator.errors import Failed
-from orchestrator.model.agent import AgentEvent, AgentRequest, Ending, Finished
+from orchestrator.errors import CredentialMissing, Failed
+from orchestrator.model.agent import AgentEvent, AgentRequest, Cause, Ending, Finished
 from orchestrator.model.ids import ExecutionId, ObjectId, RunId
 from orchestrator.model.plan import PlanRequest
 from orchestrator.model.run import RunOptions, Usage
@@ -31,12 +36,26 @@ TREE = "plan"
 _MAX_FILES = 400
 
 
+class Talk(Protocol):
+    """Hears what an agent reports during one answer; left when that has ended."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def take(self, event: AgentEvent) -> None:
+        """Takes one event."""
+        ...
+
+
 @dataclass(slots=True)
 class Asking:
     """Asks one agent, once or more; `usage` is what it consumed so far, all answers together.
 
-    `transcripts` is the directory of its transcripts; `on_event` hears what it reports, with the number of
-    the answer from 1. `stop` is polled, and ends it.
+    `transcripts` is the directory of its transcripts, `left` what it may consume. `talk` makes what hears of
+    one answer, from the agent's name and the number of the answer, from 1. `stop` is polled, and ends it.
     """
 
     context: EngineContext
@@ -47,8 +66,8 @@ class Asking:
     base: ObjectId
     transcripts: Path
     stop: Callable[[], bool]
-    timeout_s: float = float("inf")
-    on_event: Callable[[int, AgentEvent], None] = lambda number, event: None
+    talk: Callable[[str, int], Talk]
+    left: Budget = field(default_factory=Budget)
     usage: Usage = field(default_factory=Usage)
     asked: int = 0
 
@@ -57,41 +76,61 @@ class Asking:
 
         Raises:
             Failed: `planner-failed`, the agent did not come to an end of its own.
-            CredentialMissing, Refused: it cannot be asked.
+            CredentialMissing: `planner-credential`, or a secret of the agent has no value.
+            Refused: it cannot be started.
         """
         agent = self.agent()
         secrets = secrets_of(self.context, self.config, self.options, self.step, agent)
         tree = self._tree()
         self.asked += 1
+        left = self.left.less(self.usage)
         request = AgentRequest(
             prompt=self.context.redactor.text(prompt),
             transcript=os.fspath(self.transcript(self.asked)),
             marker=self.marker,
-            timeout_s=max(1.0, min(self.step.timeout_s, self.timeout_s)),
+            timeout_s=max(1.0, min(self.step.timeout_s, left.time_s)),
             idle_timeout_s=self.step.idle_timeout_s,
             environment=self.context.environment,
             added={**tree.environment(), "ORCHESTRATOR_RUN": self.run_id},
             secrets=secrets,
+            max_turns=None if left.turns == UNLIMITED else max(1, int(left.turns)),
+            max_cost_usd=None if left.cost_usd == UNLIMITED else left.cost_usd,
+            home=home_in(self.context.paths, self.config, self.options, agent),
         )
-        return self._answer(agent, request, tree)
+        watch = Watch(stuck_after_s=self.config.execution.stuck_after_s, left=left, tree=tree.path)
+        finished = self._let_work(agent, request, tree, watch)
+        self.usage = add_usage(self.usage, self._metered(finished))
+        return self._judged(agent.name, finished, watch)
 
-    def _answer(self, agent: Agent, request: AgentRequest, tree: IsolatedTree) -> str | None:
+    def _let_work(self, agent: Agent, request: AgentRequest, tree: IsolatedTree, watch: Watch) -> Finished:
         finished: Finished | None = None
-        for event in agent.run(request, worktree=tree.path, cancelled=self.stop):
-            self.on_event(self.asked, event)
-            finished = event if isinstance(event, Finished) else finished
+        with self.talk(agent.name, self.asked) as talk:
+            for event in agent.run(
+                request, worktree=tree.path, cancelled=lambda: self.stop() or watch.must_stop()
+            ):
+                talk.take(event)
+                watch.see(event)
+                finished = event if isinstance(event, Finished) else finished
         assert finished is not None, f"agent {agent.name} ended without a Finished event"
-        self.usage = add_usage(self.usage, finished.usage)
-        if finished.ending is Ending.CANCELLED:
+        return finished
+
+    def _judged(self, name: str, finished: Finished, watch: Watch) -> str | None:
+        if finished.ending is Ending.CANCELLED and (watch.ending is None or self.stop()):
             return None
-        if finished.ending is not Ending.FINISHED:
-            said = finished.detail.strip().splitlines()
-            raise Failed(
-                f"The planner {agent.name} failed ({said[-1][:200] if said else finished.ending}).",
-                code="planner-failed",
-                hint=f"Look at it with: orchestrator agents check {agent.name}",
-            )
-        return finished.answer
+        if finished.ending is Ending.FINISHED:
+            return finished.answer
+        said = (watch.detail if watch.ending is not None else finished.detail).strip().splitlines()
+        sentence = f"The planner {name} failed ({said[-1][:200] if said else finished.ending})."
+        hint = f"Look at it with: orchestrator agents check {name}"
+        if finished.cause is Cause.CREDENTIAL:
+            raise CredentialMissing(sentence, code="planner-credential", hint=hint)
+        raise Failed(sentence, code="planner-failed", hint=hint)
+
+    def _metered(self, finished: Finished) -> Usage:
+        usage = finished.usage
+        if usage.cost_usd is None:
+            usage = replace(usage, cost_usd=self.context.price(usage, finished.model))
+        return usage
 
     def agent(self) -> Agent:
         """Returns the agent that is asked; raises Refused when it cannot be started."""

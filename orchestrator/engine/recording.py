@@ -22,9 +22,8 @@ from orchestrator.model.agent import (
 )
 from orchestrator.model.event import EventKind
 from orchestrator.model.json import Json, JsonObject
-from orchestrator.model.run import Execution, Usage
+from orchestrator.model.run import Execution, ExecutionProgress, Usage
 
-Talk = Opened | Said | UsedTool | AskedPermission | Spent | Requested
 Number = TypeVar("Number", int, float)
 
 GROUP_S = 0.05
@@ -38,16 +37,17 @@ class Recorder:
     What an agent's process and session are is durable when `take` returns. Anything else becomes so within
     50 ms, many events in one transaction: a kill loses at most those of the last 50 ms. Where events come
     faster than they can be written, `take` waits. `about` names the step and goes into what was spent.
+    Without an execution (a run that is being planned) process and session are not kept.
 
     Raises:
         DiskFailed, StateLost: from `take` or at the end; nothing that comes later is recorded.
     """
 
-    def __init__(self, work: Work, execution: Execution, about: Mapping[str, Json]) -> None:
+    def __init__(self, work: Work, execution: Execution | None, about: Mapping[str, Json]) -> None:
         self._work = work
         self._execution = execution
         self._about = dict(about)
-        self._progress = execution.progress
+        self._progress = execution.progress if execution is not None else ExecutionProgress()
         self._group: list[tuple[EventKind, JsonObject]] = []
         self._lock = threading.Lock()
         self._filled = threading.Event()
@@ -77,13 +77,25 @@ class Recorder:
         match event:
             case Started(process):
                 self._advance(process=process)
-            case Opened(agent_session):
-                self._add(*told(event, self._about))
+            case Opened(agent_session, model):
+                self._add(EventKind.AGENT_SESSION, {"agent_session": agent_session, "model": model})
                 self._advance(agent_session=agent_session)
+            case Said(text):
+                self._add(EventKind.AGENT_SAID, {"text": text})
+            case UsedTool(tool, detail, reached, call):
+                facts: JsonObject = {"tool": tool, "detail": detail, "state": reached, "call": call}
+                self._add(EventKind.AGENT_TOOL, facts)
+            case AskedPermission(tool, detail, granted):
+                self._add(EventKind.AGENT_PERMISSION, {"tool": tool, "detail": detail, "granted": granted})
+            case Requested(host, method, status, size_bytes):
+                asked: JsonObject = {"host": host, "method": method, "status": status, "bytes": size_bytes}
+                self._add(EventKind.AGENT_REQUEST, asked)
+            case Spent(usage, model):
+                self._add(EventKind.AGENT_USAGE, usage_facts(usage, {**self._about, "model": model}))
             case Finished():
                 pass
             case _:
-                self._add(*told(event, self._about))
+                assert_never(event)
 
     def _advance(self, *, process: tuple[int, int] | None = None, agent_session: str | None = None) -> None:
         before = self._progress
@@ -95,7 +107,8 @@ class Recorder:
         )
         with self._work.context.state.transaction():
             self._write()
-            self._work.context.state.set_execution_progress(self._execution.id, self._progress)
+            if self._execution is not None:
+                self._work.context.state.set_execution_progress(self._execution.id, self._progress)
 
     def _add(self, kind: EventKind, facts: JsonObject) -> None:
         with self._lock:
@@ -124,33 +137,7 @@ class Recorder:
         with state.transaction():  # before the group is taken, so that groups keep their order
             with self._lock:
                 group, self._group = self._group, []
-            for kind, facts in group:
-                state.record_event(self._work.run_id, kind, facts)
-
-
-def record_talk(work: Work, event: Talk, about: Mapping[str, Json]) -> None:
-    """Records at once what an agent tells that works in no step; `about` goes into what it consumes."""
-    work.context.state.record_event(work.run_id, *told(event, about))
-
-
-def told(event: Talk, about: Mapping[str, Json]) -> tuple[EventKind, JsonObject]:
-    """Returns what is recorded of something an agent tells."""
-    match event:
-        case Opened(agent_session, model):
-            return EventKind.AGENT_SESSION, {"agent_session": agent_session, "model": model}
-        case Said(text):
-            return EventKind.AGENT_SAID, {"text": text}
-        case UsedTool(tool, detail, reached, call):
-            return EventKind.AGENT_TOOL, {"tool": tool, "detail": detail, "state": reached, "call": call}
-        case AskedPermission(tool, detail, granted):
-            return EventKind.AGENT_PERMISSION, {"tool": tool, "detail": detail, "granted": granted}
-        case Spent(usage, model):
-            return EventKind.AGENT_USAGE, usage_facts(usage, {**about, "model": model})
-        case Requested(host, method, status, size_bytes):
-            asked: JsonObject = {"host": host, "method": method, "status": status, "bytes": size_bytes}
-            return EventKind.AGENT_REQUEST, asked
-        case _:
-            assert_never(event)
+            state.record_events(self._work.run_id, group)
 
 
 def record_usage(work: Work, usage: Usage, about: Mapping[str, Json]) -> None:
@@ -166,11 +153,11 @@ def usage_told(work: Work, execution: Execution) -> Usage:
         "round": execution.progress.rounds.iteration,
         "step": execution.progress.steps_done % len(work.steps) + 1,
     }
-    spent = Usage()
+    told = Usage()
     for event in work.context.state.events(work.run_id):
         if event.kind is EventKind.AGENT_USAGE and step.items() <= event.data.items():
-            spent = _usage(event.data)
-    return spent
+            told = _usage(event.data)
+    return told
 
 
 def usage_facts(usage: Usage, about: Mapping[str, Json]) -> dict[str, Json]:

@@ -21,7 +21,7 @@ class Stop(StrEnum):
     UNCHANGED = "nothing changed"
     GATES_HOLD = "the gates hold"
     FEW_SUGGESTIONS = "few suggestions"
-    OUT_OF_TIME = "no time is left"
+    OUT_OF_BUDGET = "the budget is used up"
     MAX_ITERATIONS = "no round is left"
 
 
@@ -30,7 +30,8 @@ class RoundEvidence:
     """What is known of a round when it ends.
 
     `proved` tells that every check passed and at least one was run, `objected` that what reviewers complain
-    about exceeds the thresholds; `suggestions` is how many claims they made in this round.
+    about exceeds the thresholds; `suggestions` is how many claims they made in this round; `out_of` names the
+    part of the budget that is used up.
     """
 
     iteration: int
@@ -38,7 +39,7 @@ class RoundEvidence:
     proved: bool
     objected: bool
     suggestions: int
-    out_of_time: bool = False
+    out_of: str | None = None
 
 
 def why_stop(evidence: RoundEvidence, limits: RoundLimits) -> Stop | None:
@@ -49,8 +50,8 @@ def why_stop(evidence: RoundEvidence, limits: RoundLimits) -> Stop | None:
         return Stop.GATES_HOLD
     if evidence.suggestions < limits.min_suggestions:
         return Stop.FEW_SUGGESTIONS
-    if evidence.out_of_time:
-        return Stop.OUT_OF_TIME
+    if evidence.out_of is not None:
+        return Stop.OUT_OF_BUDGET
     return Stop.MAX_ITERATIONS if evidence.iteration >= limits.max_iterations else None
 
 
@@ -108,7 +109,7 @@ def _evidence(work: Work, phase: Phase, execution: Execution) -> RoundEvidence:
         proved=not doubtful,
         objected=bool(objections),
         suggestions=len(progress.rounds.suggested),
-        out_of_time=remaining(work).used_up() is not None,
+        out_of=remaining(work).used_up(),
     )
 
 

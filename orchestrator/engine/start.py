@@ -13,7 +13,7 @@ from orchestrator.engine.context import EngineContext
 from orchestrator.engine.planner import asks_planner
 from orchestrator.engine.secrets import secret_names
 from orchestrator.engine.verification import check_lines
-from orchestrator.engine.workflow import PlannedStep, planned_steps
+from orchestrator.engine.workflow import PlannedStep, planned_rounds, planned_steps
 from orchestrator.errors import NotTrusted, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
@@ -22,6 +22,7 @@ from orchestrator.model.run import Integrate, Run, RunMetadata, RunOptions, RunO
 from orchestrator.paths import names
 from orchestrator.planning.single import SinglePhase
 from orchestrator.process.marker import MARKER
+from orchestrator.repo import carrier
 from orchestrator.repo.archive import read_archived
 from orchestrator.repo.repository import Head
 
@@ -243,14 +244,21 @@ def _planner(context: EngineContext, request: RunRequest) -> str | None:
 
 def _base(context: EngineContext, request: RunRequest, head: Head) -> ObjectId:
     if request.base is not None:
-        return context.repository.resolve(request.base)
+        return _without_carrier(context, request, context.repository.resolve(request.base))
     if head.oid is None:
         raise Refused(
             "This repository has no commit yet, so there is nothing to start from.",
             code="no-commit",
             hint="Make the first one: git add -A && git commit",
         )
-    return head.oid
+    return _without_carrier(context, request, head.oid)
+
+
+def _without_carrier(context: EngineContext, request: RunRequest, base: ObjectId) -> ObjectId:
+    """Returns the commit to start from: beneath one of ours that only carries the state of other runs."""
+    below = carrier.beneath(context.repository.git, base)
+    carrier.require_none(context.repository, base if request.include_changes else below)
+    return below
 
 
 def _target_branch(context: EngineContext, request: RunRequest, head: Head) -> str | None:
@@ -302,6 +310,9 @@ def _limits(request: RunRequest) -> tuple[str, ...]:
         f"{execution.timeout_s:g} s a step, {execution.idle_timeout_s:g} s of silence",
     ]
     options, budget = request.options, request.config.budget
+    rounds = planned_rounds(request.config, options).max_iterations
+    if rounds > 1:
+        lines.append(f"{rounds} rounds at most")
     in_all = (
         (options.max_time_s, "{:g} s in all"),
         (options.max_cost_usd or budget.max_cost_usd, "${:g} in all, as far as agents tell"),

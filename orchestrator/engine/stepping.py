@@ -80,20 +80,21 @@ def run_step(work: Work, action: RunStep) -> None:
     elif finished.ending in (Ending.LIMIT, Ending.STUCK):
         set_aside(work, action, tree, finished, about, over=turn.over)
     else:
-        _end(work, action, tree, turn, finished)
+        ended = _ended(work, action, turn, finished)
+        _record_end(work, action, tree, ended, about)
+        work.context.persist(PersistReason.STEP_ENDED)
 
 
-def _end(work: Work, action: RunStep, tree: IsolatedTree, turn: Turn, finished: Finished) -> None:
-    step, agent = turn.step, turn.agent
+def _ended(work: Work, action: RunStep, turn: Turn, finished: Finished) -> Ended:
+    step, name = turn.step, turn.agent.name
     failure, review = _failure(finished), None
     if failure is None and step.task.kind in REVIEWING:
-        review = review_of(step, agent.name, finished.answer, tree)
-        failure = unreadable(review, step, agent.name)
+        review = review_of(step, name, finished.answer, turn.tree)
+        failure = unreadable(review, step, name)
     if failure is not None and step.optional:
-        work.note(f"Optional step {action.index + 1} ({agent.name}) was skipped over: {failure}")
+        work.note(f"Optional step {action.index + 1} ({name}) was skipped over: {failure}")
         failure = None
-    _record_end(work, action, tree, turn, Ended(step, agent.name, finished, failure, review))
-    work.context.persist(PersistReason.STEP_ENDED)
+    return Ended(step, name, finished, failure, review)
 
 
 def _failure(finished: Finished) -> str | None:
@@ -104,8 +105,10 @@ def _failure(finished: Finished) -> str | None:
     return f"{sentence} ({detail[-1][:200]})." if detail else f"{sentence}."
 
 
-def _record_end(work: Work, action: RunStep, tree: IsolatedTree, turn: Turn, ended: Ended) -> None:
-    execution, finished = action.execution, ended.finished
+def _record_end(
+    work: Work, action: RunStep, tree: IsolatedTree, ended: Ended, about: dict[str, Json]
+) -> None:
+    execution, finished, failure = action.execution, ended.finished, ended.failure
     label = f"{action.phase.id} attempt {execution.attempt}{_round(work, execution)} step {action.index + 1}"
     checkpoint = checkpoint_tree(work, tree, label)
     before = execution.progress
@@ -114,38 +117,30 @@ def _record_end(work: Work, action: RunStep, tree: IsolatedTree, turn: Turn, end
         checkpoint=checkpoint.commit,
         tree=checkpoint.tree,
         changed=before.changed or checkpoint.tree != tree_before(work, execution),
-        agent_failure=ended.failure,
-        agent=turn.agent.name,
-        ending=finished.ending if ended.failure else "",
-        cause=finished.cause if ended.failure else "",
+        agent_failure=failure,
+        agent=ended.agent,
+        ending=finished.ending if failure else "",
+        cause=finished.cause if failure else "",
         usage=add_usage(before.usage, finished.usage),
         rounds=rounds_after(before.rounds, ended, checkpoint.tree),
     )
+    told = {**about, "ending": finished.ending, "exit_status": finished.exit_status, "failure": failure}
+    if finished.wrote:
+        told["wrote"] = [file.path for file in finished.wrote]
     answer = write_answer(work, action, finished.answer)
+    encrypt = work.config.artifacts.encrypt
     with work.context.state.transaction():
-        record_usage(work, finished.usage, {**turn.about, "model": finished.model})
+        record_usage(work, finished.usage, about)
         record_checkpoint(work, checkpoint, label)
         for path, kind in ((transcript_of(work, action), "transcript"), (answer, "answer")):
-            keep_artifact(
-                work.context, work.run_id, path, action.phase.id, kind, encrypt=work.config.artifacts.encrypt
-            )
+            keep_artifact(work.context, work.run_id, path, action.phase.id, kind, encrypt=encrypt)
         keep_written(work, action, tree, finished.wrote)
-        if ended.review is not None and ended.failure is None:
+        if ended.review is not None and not ended.review.problem:
             record_review(work, execution, ended.review)
         work.context.state.set_execution_progress(
-            execution.id, progress, event=EventKind.STEP_FINISHED, data=_told(turn, ended)
+            execution.id, progress, event=EventKind.STEP_FINISHED, data=told
         )
 
 
 def _round(work: Work, execution: Execution) -> str:
     return f" round {execution.progress.rounds.iteration}" if work.limits.max_iterations > 1 else ""
-
-
-def _told(turn: Turn, ended: Ended) -> dict[str, Json]:
-    return {
-        **turn.about,
-        "ending": ended.finished.ending,
-        "exit_status": ended.finished.exit_status,
-        "failure": ended.failure,
-        **({"wrote": [file.path for file in ended.finished.wrote]} if ended.finished.wrote else {}),
-    }

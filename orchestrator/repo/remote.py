@@ -17,7 +17,7 @@ from orchestrator.repo.repository import Repository
 
 DEFAULT_TIMEOUT_S = 60.0
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
+_PASSWORD = re.compile(r"(?<=://)[^/\s]*@")
 _LINE = re.compile(r"^(.)\t[^\t]*\t(.*)$", re.MULTILINE)
 _SETTINGS = (
     ("push.gpgSign", "false"),
@@ -102,7 +102,7 @@ class Remote:
         found = {}
         for line in done.decode("utf-8", "surrogateescape").splitlines():
             oid, _, name = line.partition("\t")
-            if _OBJECT_ID.fullmatch(oid) and any(_is_below(name, prefix) for prefix in prefixes):
+            if _OBJECT_ID.fullmatch(oid) and any(is_below(name, prefix) for prefix in prefixes):
                 found[name] = ObjectId(oid)
         return found
 
@@ -134,7 +134,8 @@ class Remote:
                 timeout_s=timeout_s or self.timeout_s,
             )
         except Failed as error:
-            return Pushed(Outcome.UNREACHABLE, error.message)
+            is_late = error.code == "timed-out"
+            return Pushed(Outcome.UNREACHABLE, self._late(timeout_s) if is_late else error.message)
         stderr = done.stderr.decode("utf-8", "replace")
         return _read(done.stdout.decode("utf-8", "replace"), stderr, done.status)
 
@@ -193,9 +194,11 @@ class Remote:
         except Failed as error:
             if error.code != "timed-out":
                 raise
-            limit_s = timeout_s or self.timeout_s
-            raise self._unreachable(f"it did not answer within {limit_s:g} s") from error
+            raise self._unreachable(self._late(timeout_s)) from error
         return done.stdout
+
+    def _late(self, timeout_s: float | None) -> str:
+        return f"it did not answer within {round(timeout_s or self.timeout_s, 1):g} s"
 
     def _unreachable(self, reason: str) -> Failed:
         return Failed(
@@ -205,7 +208,8 @@ class Remote:
         )
 
 
-def _is_below(name: str, prefix: str) -> bool:
+def is_below(name: str, prefix: str) -> bool:
+    """Returns whether a ref is below a prefix that ends in `/`, or is the one that is named."""
     return name.startswith(prefix) if prefix.endswith("/") else name == prefix
 
 

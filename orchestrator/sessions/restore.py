@@ -72,21 +72,33 @@ class Restored:
 
 
 def fetch_saved(
-    target: Target, remote: Remote, *, session: str | None = None, run_id: RunId | None = None
+    target: Target,
+    remote: Remote,
+    *,
+    session: str | None = None,
+    run_id: RunId | None = None,
+    carried: Sequence[Remote] = (),
 ) -> tuple[list[Saved], list[str]]:
     """Returns what the remote holds of a session, of a run, or of the session that was saved last.
 
-    The second part says what is there and cannot be used.
+    `carried` are working branches that may carry runs as well. The second part of what is returned says what
+    is there and cannot be used.
 
     Raises:
         Failed: `remote-unreachable`.
     """
-    tips = remote.tips(names.SESSION_REFS, names.STATE_BRANCHES, timeout_s=LOOK_S)
-    wanted = _wanted(tips, session, run_id)
+    wanted: dict[str, tuple[str, RunId, TransportName]] = {}
+    into: dict[str, str] = {}
+    for each in (remote, *carried):
+        tips = each.tips(names.SESSION_REFS, names.STATE_BRANCHES, timeout_s=LOOK_S)
+        more = {name: of for name, of in _wanted(tips, session, run_id).items() if name not in wanted}
+        places = {name: _incoming(of_session, run, way) for name, (of_session, run, way) in more.items()}
+        if places:
+            each.fetch_all(places, timeout_s=FETCH_S)
+        wanted.update(more)
+        into.update(places)
     if not wanted:
         return [], []
-    into = {name: _incoming(of_session, run, way) for name, (of_session, run, way) in wanted.items()}
-    remote.fetch_all(into, timeout_s=FETCH_S)
     fetched = target.repository.refs(names.INCOMING_REFS)
     found: list[Saved] = []
     problems: list[str] = []

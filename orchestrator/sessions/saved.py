@@ -109,6 +109,8 @@ def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
         for commit, manifest in zip(commits, manifests, strict=True)
         for path, digest in manifest.files.items()
     }
+    if any(str(above) in papers for path in papers for above in PurePosixPath(path).parents):
+        raise invalid(run_id, "it has a file where another has its directory")
     return Saved(tip, manifests[-1], _record(record, run_id), events, papers)
 
 
@@ -152,11 +154,16 @@ def checked_path(path: str, run_id: str) -> str:
     Raises:
         Refused: `save-invalid`, it would lead elsewhere.
     """
-    parts = PurePosixPath(path).parts
-    plain = "/".join(parts) == path and not set(path) & set("\0\\:") and len(path) <= 400
-    if not plain or len(parts) < 2 or parts[0] != run_id or ".." in parts:
+    if not is_paper_of(path, run_id):
         raise invalid(run_id, f"it names a file {path[:100]!r}, which would lead out of its place")
     return path
+
+
+def is_paper_of(path: str, run_id: str) -> bool:
+    """Returns whether a path below `artifacts/` stays in the directory of its run."""
+    parts = PurePosixPath(path).parts
+    plain = "/".join(parts) == path and not set(path) & set("\0\\:") and len(path) <= 400
+    return plain and len(parts) >= 2 and parts[0] == run_id and ".." not in parts
 
 
 def _object(data: bytes, run_id: str) -> JsonObject:

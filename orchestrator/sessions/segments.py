@@ -32,6 +32,8 @@ MAX_PART_BYTES = 64 << 20
 MAX_TOTAL_BYTES = 512 << 20
 """What is read of one run at a time, and all its papers together."""
 _SAVE_NUMBER = re.compile(r"^Orchestrator-Save: ([0-9]{1,9})$", re.MULTILINE)
+_FEW_SAVES = 200
+"""As many saves are read at once where nobody knows yet how many there are."""
 _TRAILER = "Orchestrator-Save: "
 
 Oid = Annotated[str, Field(pattern=r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")]
@@ -260,12 +262,16 @@ def contents(data: bytes) -> Iterator[bytes]:
 def chain(git: Git, tip: ObjectId) -> tuple[tuple[ObjectId, ...], tuple[str, ...]]:
     """Returns the commits of a chain of saves, oldest first, and all parents of its tip.
 
-    The chain ends where a commit is no save.
+    The chain ends where a commit is no save. No further back is looked than the newest save counts: behind
+    the first one lies the history of the project.
 
     Raises:
         Refused: `save-invalid`, saves are missing in it.
     """
-    items = git.zsplit("log", "-z", "--first-parent", "--format=%H %P%n%B", tip, "--")
+    items = _first_parents(git, tip, _FEW_SAVES)
+    count = _SAVE_NUMBER.findall(items[0].decode("utf-8", "replace")) if items else []
+    if count and int(count[-1]) > _FEW_SAVES:
+        items = _first_parents(git, tip, int(count[-1]))
     found: list[list[str]] = []
     for item in items:
         commits, _, message = item.decode("utf-8", "replace").partition("\n")
@@ -276,6 +282,10 @@ def chain(git: Git, tip: ObjectId) -> tuple[tuple[ObjectId, ...], tuple[str, ...
         if int(numbers[-1]) == 1:
             return tuple(ObjectId(each[0]) for each in reversed(found)), tuple(found[0][1:])
     raise invalid("a run", "saves are missing in its chain")
+
+
+def _first_parents(git: Git, tip: ObjectId, most: int) -> tuple[bytes, ...]:
+    return git.zsplit("log", "-z", "--first-parent", f"--max-count={most}", "--format=%H %P%n%B", tip, "--")
 
 
 def digest_of(data: bytes) -> str:

@@ -21,7 +21,7 @@ from orchestrator.model.json import JsonObject
 from orchestrator.paths import names
 from orchestrator.repo import borrowing
 from orchestrator.repo.git import Git
-from orchestrator.repo.scratch import Scratch
+from orchestrator.repo.scratch import Scratch, drafts
 from orchestrator.sessions.bundle import GIT, MANIFEST, PAPERS, BundleManifest, Member
 from orchestrator.sessions.giving_way import Target
 from orchestrator.sessions.restore import Restored, bring_back
@@ -39,6 +39,7 @@ from orchestrator.state.document import parsed
 
 MAX_GIT_BYTES = 8 << 30
 _FETCH = ("-q", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head")
+_PREFIX = "orchestrator-import-"
 _HEAD = "refs/heads/saved"
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
@@ -50,8 +51,7 @@ def import_bundle(target: Target, file: Path) -> Restored:
         Refused: `bundle-invalid`, `bundle-newer`, `unsafe-path`, `document-invalid`; nothing was changed.
         DiskFailed: there is no room to look into it.
     """
-    with told(file), tempfile.TemporaryDirectory(prefix="orchestrator-import-") as directory:
-        place = Path(directory)
+    with told(file), drafts(Path(tempfile.gettempdir()), prefix=_PREFIX) as place:
         manifest = _unpack(file, place)
         room = borrowing.scratch_for(target.repository, place)
         saved = _checked(room, manifest, place)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -111,6 +113,19 @@ def parsed(document: JsonObject) -> RunDocument:
         run=replace(found.run, metadata=metadata),
         executions=tuple(replace(one, progress=_without_process(one.progress)) for one in found.executions),
     )
+
+
+@contextmanager
+def unwritable_refused() -> Iterator[None]:
+    """Lets what can be read and not be written, as a time before the year 1 in UTC, be refused.
+
+    Raises:
+        Refused: `document-invalid`.
+    """
+    try:
+        yield
+    except (OverflowError, RecursionError, UnicodeEncodeError) as error:
+        raise _invalid(str(error).splitlines()[0]) from error
 
 
 def _check_belonging(document: RunDocument) -> None:

@@ -12,7 +12,7 @@ from orchestrator.state.snapshot import open_to_read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import Any, TypedDict
 
     class Usage(TypedDict):
         """What the agents of a run consumed; None where nothing was metered."""
@@ -36,12 +36,17 @@ if TYPE_CHECKING:
         cost_usd: float | None
 
     class PhaseGlance(TypedDict):
-        """A phase of a run, and how many attempts it has had."""
+        """A phase of a run, and how many attempts it has had.
+
+        `rounds` is the round of its latest attempt, `stopped` why there was no further one.
+        """
 
         id: str
         name: str
         status: str
         attempts: int
+        rounds: int
+        stopped: str | None
 
     class RunGlance(TypedDict):
         """A run as `status` shows it; times are ISO 8601 UTC.
@@ -90,13 +95,22 @@ _RUN = (
 _OPEN = "WHERE status IN ('planning', 'executing', 'verifying', 'waiting') "
 _NEWEST = "ORDER BY created_at DESC, id DESC LIMIT ?"
 _PHASES = (
-    "SELECT id, name, status, (SELECT count(*) FROM executions WHERE executions.run_id = phases.run_id"
-    " AND executions.phase_id = phases.id) FROM phases WHERE run_id = ? ORDER BY position"
+    "SELECT phases.id, name, phases.status, count(attempt_number),"
+    " ifnull(json_extract(executions.progress, '$.rounds.iteration'), 1),"
+    " json_extract(executions.progress, '$.rounds.stopped'), max(attempt_number)"
+    " FROM phases LEFT JOIN executions ON executions.run_id = phases.run_id AND phase_id = phases.id"
+    " WHERE phases.run_id = ? GROUP BY phases.id ORDER BY position"
 )
+"""The rounds are those of the latest attempt: SQLite takes them from the row of the maximum."""
 _USAGE = (
     "SELECT count(*), sum(json_extract(progress, '$.usage.input_tokens')),"
     " sum(json_extract(progress, '$.usage.output_tokens')), sum(json_extract(progress, '$.usage.cost_usd'))"
     " FROM executions WHERE run_id = ?"
+)
+_PLANNING = (
+    "SELECT json_extract(progress, '$.planning.input_tokens'),"
+    " json_extract(progress, '$.planning.output_tokens'), json_extract(progress, '$.planning.cost_usd')"
+    " FROM runs WHERE id = ?"
 )
 _SPENT = (
     "SELECT json_extract(data, '$.phase') AS phase, json_extract(data, '$.attempt') AS attempt,"
@@ -165,7 +179,9 @@ def _run(
     spent: list[StepUsage],
 ) -> RunGlance:
     run_id = row[0]
-    executions, input_tokens, output_tokens, cost_usd = connection.execute(_USAGE, (run_id,)).fetchone()
+    executions, *used = connection.execute(_USAGE, (run_id,)).fetchone()
+    planning = connection.execute(_PLANNING, (run_id,)).fetchone()
+    input_tokens, output_tokens, cost_usd = map(_together, used, planning)
     last = connection.execute(_LAST_EVENT, (run_id,)).fetchone()
     waiting = connection.execute(_INTERVENTIONS + " AND run_id = ?", (run_id,)).fetchone()
     return {
@@ -176,7 +192,14 @@ def _run(
         "branch": row[4],
         "base": row[5],
         "phases": [
-            {"id": phase[0], "name": phase[1], "status": phase[2], "attempts": phase[3]}
+            {
+                "id": phase[0],
+                "name": phase[1],
+                "status": phase[2],
+                "attempts": phase[3],
+                "rounds": phase[4],
+                "stopped": phase[5],
+            }
             for phase in connection.execute(_PHASES, (run_id,))
         ],
         "executions": executions,
@@ -211,6 +234,10 @@ def _spent(connection: sqlite3.Connection, run_id: str | None) -> list[StepUsage
         }
         for row in connection.execute(_SPENT, (run_id,))
     ]
+
+
+def _together(one: float | None, other: float | None) -> Any:
+    return one if other is None else other if one is None else one + other
 
 
 def _latest(connection: sqlite3.Connection, run_id: str, kind: str, path: str) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.agents.listening import StreamEar
 from orchestrator.agents.outcome import Conclusion, Facts, Rules, conclude
+from orchestrator.agents.preset import PresetAgent
 from orchestrator.agents.presets import PRESETS
 from orchestrator.model.agent import AgentEvent, Cause, Ending, Opened, Said, Spent, ToolState, UsedTool
 from orchestrator.process.command import Ended
@@ -34,7 +35,7 @@ def concluded(name: str, ended: Ended, *, errors: str = "", continued: str = "")
     ear.finish()
     preset = PRESETS[name.split("-")[0]]
     facts = Facts(ended, ear.account, ear.last_line, ear.errors, continued)
-    return conclude(facts, Rules(preset.meanings, tells_end=True, is_metered=preset.is_metered))
+    return conclude(facts, PresetAgent(name, preset).rules)
 
 
 def exited(status: int) -> Ended:
@@ -144,6 +145,14 @@ def test_an_agent_that_silently_begins_another_session_has_lost_the_one_it_was_a
 
     assert concluded("codex-write", EXITED, continued="another").cause is Cause.SESSION_LOST
     assert concluded("codex-write", EXITED, continued=own).ending is FINISHED
+
+
+def test_a_denial_that_codex_tells_on_stderr_alone_is_one() -> None:
+    words = 'ERROR exec_command failed: { message: "Rejected(\\"`touch hello.py` rejected: by policy\\")" }'
+
+    found = concluded("codex-write", EXITED, errors=words + "\n")
+
+    assert (found.ending, found.detail) == (DENIED, "it was not allowed touch hello.py")
 
 
 def test_a_failure_tells_its_status_and_the_agents_own_words() -> None:

@@ -26,6 +26,8 @@ PLAYER = """
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a") as file:
             file.write(text)
+    for path, text in turn.get("set", {}).items():
+        pathlib.Path(path).write_text(text)
     if turn.get("count"):
         with open(turn["count"], "a") as file:
             file.write(f"{mine}\\n")

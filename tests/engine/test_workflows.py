@@ -7,16 +7,20 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from orchestrator.config.prompts import SuppliedPrompt, prompt_name
+from orchestrator.engine.start import preview, start_run
+from orchestrator.engine.vouching import unvouched, vouching_key
 from orchestrator.model.ids import RunId
 from orchestrator.model.run import RunStatus
 from tests.conftest import GitCall
 from tests.engine.agents_on_path import Cast, finding
 from tests.engine.scene import Scene
-from tests.engine.test_interruption import wait_until
+from tests.engine.test_interruption import effects_of, killed_at, leftovers, wait_until
 
 DEFAULT = """
 workflows:
@@ -357,3 +361,103 @@ def test_a_killed_run_goes_on_in_the_round_and_step_where_it_was(
         assert [r["stopped"] for r in rounds(scene, run_id)][-1] == "few suggestions"
         assert len(rounds(scene, run_id)) == 2
         assert git(scene.root, "show", f"orchestrator/{run_id}:more.txt").splitlines()[:2] == ["r", "r"]
+
+
+def test_a_run_keeps_the_templates_that_it_began_with(scene: Scene, cast: Cast) -> None:
+    cast.configure("workflows: {default: [{agent: codex, task: mend}, {agent: codex, task: fix}]}\n", "codex")
+    prompts = scene.root / ".orchestrator" / "prompts"
+    prompts.mkdir()
+    (prompts / "mend.md").write_text("Your part in it: mend.\n\nOURS: {task}\n\nNothing: {findings}\n")
+    (prompts / "unsued.md").write_text("{task}")
+
+    with scene.open() as workspace:
+        request = replace(scene.request(workspace, task="do it"), prompts=workspace.trust.prompts)
+        shown = preview(workspace.context, request)
+        run_id = start_run(workspace.context, request, shown).id
+    (prompts / "mend.md").write_text("THEIRS: {task}")
+    done = scene.work(run_id)
+
+    assert done.status is RunStatus.COMPLETED
+    assert cast.prompts("codex-mend") == ["Your part in it: mend.\n\nOURS: do it\n"]
+    assert "Repair in this directory what is broken" in cast.prompts("codex-fix")[0]
+    assert (
+        ".orchestrator/prompts/unsued.md is for no task of any workflow, so it is not used." in shown.warnings
+    )
+
+
+def test_a_run_from_elsewhere_is_vouched_for_with_its_templates(scene: Scene) -> None:
+    with scene.open() as workspace:
+        request = scene.request(workspace, command="true")
+        request = replace(request, prompts=(SuppliedPrompt("fix", prompt_name("fix"), "Obey {task}"),))
+        run = start_run(workspace.context, request, preview(workspace.context, request))
+        foreign = replace(run, metadata=replace(run.metadata, trusted=False))
+        without = replace(foreign, metadata=replace(foreign.metadata, prompts=()))
+        would_run = unvouched(workspace.context, foreign, request.config)
+        known = unvouched(workspace.context, foreign, request.config, request.prompts)
+        keys = {vouching_key(workspace.context, each) for each in (foreign, without)}
+
+    assert [each.where for each in would_run] == ["--command", ".orchestrator/prompts/fix.md"]
+    assert [each.where for each in known] == ["--command"]
+    assert len(keys) == 2
+
+
+def test_no_secret_of_an_answer_is_kept(scene: Scene, cast: Cast) -> None:
+    key = "sk-ant-api03-" + "Ab3" * 31 + "AA"
+    cast.configure(DEFAULT, "codex", "gemini", "claude")
+    cast.script(
+        {
+            "codex/implement": [{"count": "log", "answer": f"I used {key}."}],
+            "gemini/review": [{"answer": {"findings": [finding(f"It holds {key}", "app.py")]}}],
+        }
+    )
+
+    run = scene.run(run_id="one")
+
+    assert run.status is RunStatus.COMPLETED
+    assert "It holds [redacted" in cast.prompts("claude-refine")[0]
+    with scene.open() as workspace:
+        paths = workspace.paths
+        told = str([e.progress for e in workspace.state.get_executions(run.id)])
+    assert "I used [redacted" in told
+    written = [path for path in paths.run_artifacts_dir(run.id).rglob("*") if path.is_file()]
+    assert any(path.name.endswith("-answer.md") for path in written)
+    for path in (*written, paths.state_file):
+        assert key.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_kill_at_any_durable_effect_of_a_planned_run_with_rounds_ends_in_the_undisturbed_result(
+    scene: Scene, cast: Cast, git: GitCall, every: bool
+) -> None:
+    flow = """
+    roles: {planner: claude}
+    workflows:
+      default:
+        max_iterations: 2
+        min_suggestions_threshold: 1
+        steps: [{agent: codex, task: implement}, {agent: gemini, task: review}]
+    """
+    cast.configure(flow.replace("\n    ", "\n"), "codex", "gemini", "claude")
+    plan = {"phases": [{"id": "p1", "name": "One"}]}
+    cast.script(
+        {
+            "claude/planner": [{"answer": plan}],
+            "codex/implement": [{"set": {"made": "codex"}}],
+            "gemini/review": [{"answer": {"findings": [finding("Say more")]}}],
+        }
+    )
+    count = effects_of(scene, lambda: scene.run(run_id="whole"))
+    whole = git(scene.root, "rev-parse", "orchestrator/whole^{tree}")
+    step = 1 if every else max(1, count // 3)
+
+    for effect in range(1 + step // 2, count + 1, step):
+        run_id = RunId(f"k{effect}")
+        killed_at(effect, lambda name=run_id: scene.run(run_id=name))  # type: ignore[misc]
+        with scene.open() as workspace:
+            known = [run.id for run in workspace.state.list_runs()]
+        done = scene.resume(run_id) if run_id in known else scene.run(run_id=run_id)
+        assert done.status is RunStatus.COMPLETED, f"effect {effect}"
+        assert git(scene.root, "rev-parse", f"orchestrator/{run_id}^{{tree}}") == whole, f"effect {effect}"
+
+    assert leftovers(scene.root) == []
+    assert scene.worktrees() == []

@@ -7,12 +7,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.real.places import AGENTS, RECORD
 
 MODEL = "scripted"
 KEY = "sk-scripted-dummy"
 Variables = Mapping[str, str]
+Refusal = tuple[tuple[str, ...], Variables]
+Via = Literal["headless", "acp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +23,22 @@ class RealAgent:
     """One agent; `point` writes its own settings below a home and returns the caller's variables.
 
     `prefixes` names what has to be installed, by the way in which the agent is driven. `key` is the variable
-    that holds its key; `model` the name of the model, where it has to be told one. `refuse` makes it deny
-    hello.py to itself: it changes settings below a place and returns further words for the command line.
+    that holds its key; `model` the name of the model, where it has to be told one. `args` and
+    `settings` are `args` and `env` of its configuration, by the way it is driven and the address. `refuse`
+    makes it deny hello.py to itself: it changes settings below the place where it keeps its state and
+    returns further `args` and `env`.
     """
 
     name: str
-    prefixes: Mapping[str, tuple[str, ...]]
+    prefixes: Mapping[Via, tuple[str, ...]]
     key: str
     point: Callable[[Path, str], Variables]
     model: str | None = None
-    args: Callable[[str], tuple[str, ...]] = lambda url: ()
-    refuse: Callable[[Path], tuple[str, ...]] = lambda place: ()
+    args: Callable[[Via, str], tuple[str, ...]] = lambda via, url: ()
+    settings: Callable[[Via, str], Variables] = lambda via, url: {}
+    refuse: Callable[[Path], Refusal] = lambda place: ((), {})
 
-    def missing(self, via: str) -> str:
+    def missing(self, via: Via) -> str:
         """Returns why it cannot be driven this way on this machine; empty when it can."""
         record = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
         for prefix in self.prefixes[via]:
@@ -41,7 +47,11 @@ class RealAgent:
                 return f"{prefix} is not there: {installed['reason']}"
         return ""
 
-    def path(self, via: str) -> str:
+    def model_by(self, via: Via) -> str | None:
+        """Returns the model that it is told; codex-acp 2.6.0 can be told none but OpenAI's."""
+        return None if (self.name, via) == ("codex", "acp") else self.model
+
+    def path(self, via: Via) -> str:
         """Returns a PATH that finds its programs, and else only what the system has."""
         own = [str(AGENTS / prefix / "node_modules" / ".bin") for prefix in self.prefixes[via]]
         return os.pathsep.join((*own, "/usr/local/bin", "/usr/bin", "/bin"))
@@ -49,22 +59,41 @@ class RealAgent:
 
 def _claude(home: Path, url: str) -> Variables:
     # As root it refuses to go without asking unless it is told that this is a sandbox: the namespace is one.
-    return {"ANTHROPIC_BASE_URL": url, "CLAUDE_CODE_MAX_RETRIES": "2", "IS_SANDBOX": "1"}
+    return {"ANTHROPIC_BASE_URL": url, "IS_SANDBOX": "1"}
 
 
-def _codex_args(url: str) -> tuple[str, ...]:
-    provider = (
-        f'{{name="scripted", base_url="{url}", env_key="OPENAI_API_KEY", wire_api="responses", '
-        "request_max_retries=1, stream_max_retries=1}"
-    )
-    return ("-c", 'model_provider="scripted"', "-c", f"model_providers.scripted={provider}")
+def _codex_args(via: Via, url: str) -> tuple[str, ...]:
+    if via == "acp":
+        return ()
+    pairs = ", ".join(f"{name}={json.dumps(value)}" for name, value in _codex_provider(url).items())
+    return ("-c", 'model_provider="scripted"', "-c", f"model_providers.scripted={{{pairs}}}")
 
 
-def _codex_refuses(place: Path) -> tuple[str, ...]:
-    rules = place / "home" / ".codex" / "rules"
+def _codex_settings(via: Via, url: str) -> Variables:
+    config = {
+        "model": MODEL,
+        "model_provider": "scripted",
+        "model_providers": {"scripted": _codex_provider(url)},
+    }
+    return {"CODEX_CONFIG": json.dumps(config), "MODEL_PROVIDER": "scripted"} if via == "acp" else {}
+
+
+def _codex_provider(url: str) -> Mapping[str, str | int]:
+    return {
+        "name": "scripted",
+        "base_url": url,
+        "env_key": "OPENAI_API_KEY",
+        "wire_api": "responses",
+        "request_max_retries": 1,
+        "stream_max_retries": 1,
+    }
+
+
+def _codex_refuses(place: Path) -> Refusal:
+    rules = place / "rules"
     rules.mkdir(parents=True)
     (rules / "default.rules").write_text('prefix_rule(pattern=["touch"], decision="forbidden")\n')
-    return ()
+    return (), {}
 
 
 def _gemini(home: Path, url: str) -> Variables:
@@ -74,18 +103,18 @@ def _gemini(home: Path, url: str) -> Variables:
         "general": {"enableAutoUpdate": False, "maxAttempts": 2},  # 10 attempts otherwise: over 75 s
     }
     place = home / ".gemini"
-    place.mkdir()
+    place.mkdir(parents=True)
     (place / "settings.json").write_text(json.dumps(settings))
     return {"GOOGLE_GEMINI_BASE_URL": url}
 
 
-def _gemini_refuses(place: Path) -> tuple[str, ...]:
+def _gemini_refuses(place: Path) -> Refusal:
     # With a pattern of arguments: a tool that is denied altogether is not even offered to the model.
     rule = 'toolName = "write_file"\nargsPattern = "hello"\ndecision = "deny"\npriority = 900\n'
-    policies = place / "home" / ".gemini" / "policies"
+    policies = place / ".gemini" / "policies"
     policies.mkdir()
     (policies / "refusal.toml").write_text("[[rule]]\n" + rule)
-    return ()
+    return (), {}
 
 
 def _copilot(home: Path, url: str) -> Variables:
@@ -110,11 +139,10 @@ def _opencode(home: Path, url: str) -> Variables:
     return {"OPENCODE_CONFIG": str(file), "OPENCODE_DISABLE_MODELS_FETCH": "1"}
 
 
-def _opencode_refuses(place: Path) -> tuple[str, ...]:
-    file = place / "opencode.json"
-    denied = {"edit": {"*": "allow", "*.py": "deny"}}
-    file.write_text(json.dumps({**json.loads(file.read_text()), "permission": denied}))
-    return ()
+def _opencode_refuses(place: Path) -> Refusal:
+    # By a pattern: a tool that is denied altogether is not even offered to the model.
+    denied = {"permission": {"edit": {"*": "allow", "*.py": "deny"}, "bash": "allow"}}
+    return (), {"OPENCODE_CONFIG_CONTENT": json.dumps(denied)}
 
 
 REAL = (
@@ -124,7 +152,8 @@ REAL = (
         "ANTHROPIC_API_KEY",
         _claude,
         model="sonnet",
-        refuse=lambda place: ("--permission-mode", "dontAsk"),
+        settings=lambda via, url: {"CLAUDE_CODE_MAX_RETRIES": "2"},
+        refuse=lambda place: (("--permission-mode", "dontAsk"), {}),
     ),
     RealAgent(
         "codex",
@@ -133,6 +162,7 @@ REAL = (
         lambda home, url: {},
         model=MODEL,
         args=_codex_args,
+        settings=_codex_settings,
         refuse=_codex_refuses,
     ),
     RealAgent(
@@ -148,7 +178,7 @@ REAL = (
         {"headless": ("copilot",), "acp": ("copilot",)},
         "COPILOT_PROVIDER_API_KEY",
         _copilot,
-        refuse=lambda place: ("--deny-tool", "write", "--deny-tool", "shell"),
+        refuse=lambda place: (("--deny-tool", "write", "--deny-tool", "shell"), {}),
     ),
     RealAgent(
         "opencode",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real.agents import REAL
+from tests.real.agents import REAL, Via
 from tests.real.namespace import interfaces
 from tests.real.places import SCENES
 from tests.real.scene import Scene
@@ -33,7 +33,7 @@ def model(loopback_alone: None) -> Iterator[ScriptedModel]:
 @pytest.fixture
 def scene(
     name: str,
-    via: str,
+    via: Via,
     request: pytest.FixtureRequest,
     model: ScriptedModel,
     monkeypatch: pytest.MonkeyPatch,

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.model.agent import Cause, Ending
+from tests.real.agents import Via
 
-VIAS = ("headless", "acp")
+VIAS: tuple[Via, ...] = ("headless", "acp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ USUAL: Mapping[str, End] = {
     "connection_refused": End(Ending.FAILED, Cause.NETWORK),
     "cancel": End(Ending.CANCELLED),
     "kill": End(Ending.FAILED),
-    "limit": End(Ending.DEADLINE),
+    "limit": End(Ending.LIMIT),
 }
 
 SHOWN: Mapping[str, str] = {
@@ -45,7 +46,22 @@ SHOWN: Mapping[str, str] = {
     "limit": "limit",
 }
 
-UNUSUAL: Mapping[tuple[str, str, str], End] = {}
+_RETRIES = "It tries again for ever, so our deadline ends it."
+_NO_TURNS = "It can be told no number of turns, so our deadline ends it."
+_SILENT = "Its own sandbox refuses, which it tells nobody: the turn is judged by its tree."
+
+UNUSUAL: Mapping[tuple[str, str, str], End] = {
+    ("codex", "headless", "connection_refused"): End(Ending.DEADLINE, Cause.NETWORK, _RETRIES),
+    ("codex", "acp", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
+    ("opencode", "headless", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
+    ("opencode", "acp", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
+    ("codex", "acp", "refuse"): End(Ending.FINISHED, why=_SILENT),
+    ("gemini", "acp", "refuse"): End(Ending.FINISHED, why=_SILENT),
+    ("codex", "headless", "limit"): End(Ending.DEADLINE, why=_NO_TURNS),
+    ("gemini", "headless", "limit"): End(Ending.DEADLINE, why=_NO_TURNS),
+    ("copilot", "headless", "limit"): End(Ending.DEADLINE, why=_NO_TURNS),
+    ("opencode", "headless", "limit"): End(Ending.DEADLINE, why=_NO_TURNS),
+}
 
 
 def expected(agent: str, via: str, case: str) -> End:

@@ -25,7 +25,7 @@ def enter() -> None:
     Root makes it directly, others inside a new user namespace in which they keep their number.
 
     Raises:
-        OSError: the kernel, or a rule of this machine, forbids it; then nothing has changed.
+        OSError: the kernel, or a rule of this machine, forbids it; this process is then of no more use.
     """
     if sys.platform != "linux":
         raise OSError("network namespaces exist on Linux alone")

@@ -12,8 +12,9 @@ from pathlib import Path
 from orchestrator.agents.registry import build
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.model.agent import AgentEvent, AgentRequest, Finished, Started
+from orchestrator.ports import Agent
 from orchestrator.process import leftovers
-from tests.real.agents import KEY, RealAgent
+from tests.real.agents import KEY, RealAgent, Variables, Via
 from tests.scripted_model.server import ScriptedModel, Talk
 from tests.scripted_model.steps import Script
 
@@ -26,7 +27,7 @@ class Scene:
     """The stage of one case; `via` is how the agent is driven."""
 
     agent: RealAgent
-    via: str
+    via: Via
     case: str
     place: Path
     model: ScriptedModel
@@ -47,6 +48,11 @@ class Scene:
         return self.place / "tree"
 
     @property
+    def state(self) -> Path:
+        """Where the agent keeps its own state, apart from the home: `state: contained`."""
+        return self.place / "state"
+
+    @property
     def marker(self) -> str:
         return f"mark-real-{self.agent.name}-{self.via}-{self.case}"
 
@@ -65,12 +71,12 @@ class Scene:
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
             "TERM": "dumb",
-            **self.agent.point(self.home, self.url),
+            **self.agent.point(self.state, self.url),
         }
 
-    def play(self, script: Script) -> Talk:
-        """Makes the model play a script in this case."""
-        return self.model.add(self.marker, script, self.tree)
+    def play(self, script: Script, directory: Path | None = None) -> Talk:
+        """Makes the model play a script; its files are written below a directory, else in the tree."""
+        return self.model.add(self.marker, script, directory or self.tree)
 
     def take(
         self,
@@ -84,14 +90,7 @@ class Scene:
         `refused` tells that the agent may not write; `request` changes what it is asked.
         """
         self.turns += 1
-        refusal = self.agent.refuse(self.place) if refused else ()
-        config = AgentConfig(
-            kind=self.agent.name,
-            model=self.agent.model,
-            args=(*self.agent.args(self.url), *refusal),
-            env={self.agent.key: KEY},
-        )
-        agent = build(self.agent.name, {self.agent.name: config})
+        agent = self._built(*(self.agent.refuse(self.state) if refused else ((), {})))
         asked = AgentRequest(
             prompt=PROMPT,
             transcript=str(self.place / f"turn-{self.turns}.log"),
@@ -99,6 +98,7 @@ class Scene:
             timeout_s=60.0,
             idle_timeout_s=60.0,
             environment=dict(os.environ),
+            home=str(self.state),
         )
         asked = replace(asked, **request)  # type: ignore[arg-type]
         events: list[AgentEvent] = []
@@ -106,6 +106,14 @@ class Scene:
         for event in running:
             events.append(event)
         return events
+
+    def _built(self, more: tuple[str, ...], further: Variables) -> Agent:
+        args = (*self.agent.args(self.via, self.url), *more)
+        env = {self.agent.key: KEY, **self.agent.settings(self.via, self.url), **further}
+        config = AgentConfig(
+            kind=self.agent.name, via=self.via, model=self.agent.model_by(self.via), args=args, env=env
+        )
+        return build(self.agent.name, {self.agent.name: config})
 
     def left(self, command: str = "") -> list[str]:
         """Returns what of this case still runs after a moment; `command` finds what lost its marker."""
@@ -128,7 +136,7 @@ class Scene:
             yield from (line for line in command_lines() if command in line)
 
     def footprint(self) -> list[str]:
-        """Returns the files below the home, without what the test itself put there."""
+        """Returns the files below the home: what the agent wrote where it was not led."""
         return sorted(str(path.relative_to(self.home)) for path in self.home.rglob("*") if path.is_file())
 
 

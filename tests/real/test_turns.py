@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +26,11 @@ pytestmark = [
 Told = Callable[[str, object], None]
 # Codex writes by its shell, and its rules know plain commands alone.
 _TOUCHES_HELLO: Script = (Shell("touch hello.py"), Answer("I wrote hello.py."))
+_SAYS = {
+    401: "Incorrect API key provided.",
+    429: "Rate limit reached for requests.",
+    500: "The server had an error while processing your request.",
+}
 _counter = itertools.count()
 
 
@@ -63,21 +69,30 @@ def test_write(scene: Scene, record_property: Told) -> None:
 
 
 def expected_usage(scene: Scene) -> tuple[int | None, int | None]:
-    return (None, None) if (scene.agent.name, scene.via) == ("copilot", "headless") else (240, 60)
+    # Copilot tells no tokens headless, opencode over ACP those of the last answer alone.
+    silent = (scene.agent.name, scene.via) in (("copilot", "headless"), ("opencode", "acp"))
+    return (None, None) if silent else (240, 60)
 
 
 def test_refuse(scene: Scene, record_property: Told) -> None:
-    scene.play(_TOUCHES_HELLO if scene.agent.name == "codex" else WRITES_HELLO)
+    if scene.via == "acp":  # where we are asked, we allow everything but what is outside of the tree
+        outside = scene.place / "outside"
+        outside.mkdir()
+        scene.play(WRITES_HELLO, outside)
+    else:
+        scene.play(_TOUCHES_HELLO if scene.agent.name == "codex" else WRITES_HELLO)
 
-    events = scene.take(refused=True)
+    events = scene.take(refused=scene.via == "headless")
 
     judged(scene, events, record_property)
-    assert not (scene.tree / "hello.py").exists()
+    assert list(scene.place.rglob("hello.py")) == []
 
 
 def test_resume(scene: Scene, record_property: Told) -> None:
     talk = scene.play(WRITES_HELLO)
     first = finished(scene.take())
+    if (scene.agent.name, scene.via) == ("gemini", "acp"):  # it overwrites a session of the same minute
+        time.sleep(60.2 - time.time() % 60)
 
     events = scene.take(prompt="And now?", continues=first.agent_session)
 
@@ -88,9 +103,9 @@ def test_resume(scene: Scene, record_property: Told) -> None:
 
 
 def failing(scene: Scene, status: int, told: Told) -> None:
-    scene.play((Failure(status, "scripted", {"retry-after": "1"}),))
+    scene.play((Failure(status, _SAYS[status], {"retry-after": "1"}),))
 
-    events = scene.take(timeout_s=30.0)
+    events = scene.take(timeout_s=75.0)
 
     judged(scene, events, told)
     assert list(scene.tree.iterdir()) == [scene.tree / ".git"]
@@ -109,7 +124,8 @@ def test_server_error(scene: Scene, record_property: Told) -> None:
 
 
 def test_connection_refused(scene: Scene, record_property: Told) -> None:
-    events = scene.take(timeout_s=30.0)
+    # Copilot 1.0.102 tries again for half a minute, others for ever.
+    events = scene.take(timeout_s=40.0 if scene.agent.name == "copilot" else 20.0)
 
     judged(scene, events, record_property)
 
@@ -144,7 +160,7 @@ def test_limit(scene: Scene, record_property: Told) -> None:
     # Ever different, because gemini 0.61.0 notices when it repeats itself, and ends.
     scene.play(tuple(Shell(f"echo {number}") for number in range(500)))
 
-    events = scene.take(timeout_s=12.0, max_turns=2)
+    in_time = expected(scene.agent.name, scene.via, scene.case).ending is Ending.LIMIT
+    events = scene.take(timeout_s=45.0 if in_time else 12.0, max_turns=2)
 
-    end = judged(scene, events, record_property)
-    assert end.ending in (Ending.LIMIT, Ending.DEADLINE)
+    judged(scene, events, record_property)

@@ -24,6 +24,8 @@ from tests.state.making import BASE, FIRST, R1, a_run, in_child, mounted, needs_
 
 SAID = EventKind.AGENT_SAID
 
+ONCE = {"rounds": 1, "stopped": None}
+
 
 def glance(paths: OrchestratorPaths, run_id: str | None = None, limit: int = 20) -> front.Glance:
     found = peek(str(paths.state_file), run_id, limit)
@@ -211,8 +213,8 @@ def test_status_sees_everything_it_shows(state: StateManager, paths: Orchestrato
             "branch": "refs/heads/orchestrator/r2",
             "base": BASE,
             "phases": [
-                {"id": "phase-001", "name": "First", "status": "pending", "attempts": 3},
-                {"id": "phase-002", "name": "Second", "status": "pending", "attempts": 0},
+                {"id": "phase-001", "name": "First", "status": "pending", "attempts": 3} | ONCE,
+                {"id": "phase-002", "name": "Second", "status": "pending", "attempts": 0} | ONCE,
             ],
             "executions": 3,
             "agent": "two",

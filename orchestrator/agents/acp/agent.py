@@ -6,13 +6,25 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.agents.acp.speaker import Speaker
+from orchestrator.agents.homes import login_of, settle
+from orchestrator.agents.presets import Preset
 from orchestrator.agents.programs import find_program, package_version
 from orchestrator.agents.turn import child_environment
 from orchestrator.errors import Refused
-from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest, Health
+from orchestrator.model.agent import (
+    AgentEvent,
+    AgentHealth,
+    AgentRequest,
+    Cause,
+    Ending,
+    Finished,
+    Health,
+    Login,
+)
 from orchestrator.process.command import Command, Limits
 from orchestrator.process.spawn import minimal_environment
 from orchestrator.redaction.redactor import Redactor
@@ -26,7 +38,8 @@ class AcpAgent:
     """Leads turns with one program over ACP; implements `ports.Agent`.
 
     It works in the isolated tree under our supervisor, is offered neither files nor a terminal of ours, and
-    its word that it succeeded is worth nothing: what it did is judged by the tree and the checks.
+    its word that it succeeded is worth nothing: what it did is judged by the tree and the checks. `preset` is
+    the tool behind it, when it is one that we know: its variables, its home and how somebody logs in.
     """
 
     takes_prompt = True
@@ -39,7 +52,7 @@ class AcpAgent:
         model: str | None = None,
         args: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
-        passed: tuple[str, ...] = (),
+        preset: Preset | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         redactor: Redactor | None = None,
     ) -> None:
@@ -47,8 +60,10 @@ class AcpAgent:
         self.speaker = speaker
         self._model = model or ""
         self._args = args
+        self._preset = preset
+        self._passed = preset.passed if preset is not None else ()
+        self._quiet = preset.quiet if preset is not None else {}
         self._variables = dict(variables or {})
-        self._passed = passed
         self._limits = limits
         self._redactor = redactor or Redactor()
 
@@ -70,7 +85,7 @@ class AcpAgent:
         path = self._found()
         if path is None:
             return AgentHealth(Health.MISSING, detail=f"{program} was not found on PATH")
-        return AgentHealth(Health.READY, path, version=package_version(path))
+        return self._logged_in(AgentHealth(Health.READY, path, version=package_version(path)))
 
     def is_installed(self) -> bool:
         """Returns whether its program is on PATH; starts nothing."""
@@ -83,12 +98,18 @@ class AcpAgent:
 
         Raises:
             Refused: `extra-missing`, the SDK is not installed.
+            DiskFailed: transcript or home cannot be written.
         """
         require_sdk(self.name)
+        return self._turn(request, worktree, cancelled)
+
+    def _turn(
+        self, request: AgentRequest, worktree: Path, cancelled: Callable[[], bool]
+    ) -> Iterator[AgentEvent]:
         # Here, because it imports asyncio, pydantic models and the SDK.
         from orchestrator.agents.acp import conversation, narrator, permission, turn
 
-        environment = child_environment(request, self._all_variables(), self._passed)
+        environment = self._environment(request)
         speech = conversation.Speech(
             self.speaker,
             cwd=os.path.abspath(worktree),
@@ -104,15 +125,41 @@ class AcpAgent:
             narrator.TurnLimits(request.max_turns, request.max_cost_usd),
             permission.inside(worktree, request.home),
         )
-        return turn.take_turn(plan, cancelled)
+        for event in turn.take_turn(plan, cancelled):
+            yield self._advised(event) if isinstance(event, Finished) else event
+
+    def _environment(self, request: AgentRequest) -> dict[str, str]:
+        own = {**self._quiet, **self._home(request), **self._variables}
+        return child_environment(request, self._with_model(own), self._passed)
+
+    def _home(self, request: AgentRequest) -> dict[str, str]:
+        if not request.home or self._preset is None:
+            return {}
+        environment = child_environment(request, self._variables, self._passed)
+        return settle(self._preset.home, request.home, environment)
+
+    def _logged_in(self, health: AgentHealth) -> AgentHealth:
+        if self._preset is None:
+            return health
+        environment = minimal_environment({**self._quiet, **self._variables}, passed=self._passed)
+        login = login_of(self._preset.home, self.credentials, environment)
+        advice = f"not logged in: {self._preset.home.log_in}" if login is Login.NONE else ""
+        return replace(health, login=login, detail=advice)
+
+    def _advised(self, finished: Finished) -> Finished:
+        failed = finished.ending is Ending.FAILED and finished.cause is Cause.CREDENTIAL
+        if not failed or self._preset is None:
+            return finished
+        advice = f"give it a key, or log in with: {self._preset.home.log_in}"
+        return replace(finished, detail=f"{finished.detail}; {advice}")
 
     @property
     def _tells_model_at_start(self) -> bool:
         speaker = self.speaker
         return bool(speaker.model_option or speaker.model_variable or speaker.model_settings)
 
-    def _all_variables(self) -> dict[str, str]:
-        speaker, told = self.speaker, dict(self._variables)
+    def _with_model(self, variables: dict[str, str]) -> dict[str, str]:
+        speaker, told = self.speaker, dict(variables)
         if self._model and speaker.model_variable:
             told[speaker.model_variable] = self._model
         if self._model and speaker.model_settings:
@@ -140,7 +187,7 @@ class AcpAgent:
 
     def _found(self) -> str | None:
         # Absolute, because it starts in the tree and PATH may have relative entries.
-        environment = minimal_environment(self._variables, passed=self._passed)
+        environment = minimal_environment({**self._quiet, **self._variables}, passed=self._passed)
         return find_program(self.speaker.program, environment)
 
 

@@ -12,12 +12,12 @@ from acp import schema
 from pydantic import BaseModel, ValidationError
 
 from orchestrator import __version__
-from orchestrator.agents.acp.failure import cause_of
 from orchestrator.agents.acp.narrator import Narrator
 from orchestrator.agents.acp.permission import Decide, choose
 from orchestrator.agents.acp.speaker import Speaker
 from orchestrator.agents.acp.stream import AgentStream
 from orchestrator.agents.acp.told import Told
+from orchestrator.agents.causes import cause_of
 from orchestrator.model.agent import AgentEvent, Cause, Opened
 
 _AUTH_REQUIRED = -32000
@@ -201,12 +201,14 @@ class Conversation:
             session_id=self._session, prompt=[acp.text_block(_speakable(self._speech.prompt))]
         )
         tokens = _tokens(answer)
-        counted = tokens if tokens and self._speech.speaker.tokens_of_turn else (None, None)
+        unknown = (None, None, None)
+        counted = tokens if tokens and self._speech.speaker.tokens_of_turn else unknown
         return Told(
             stop=answer.stop_reason,
             metered=tokens is not None,
             input_tokens=counted[0],
             output_tokens=counted[1],
+            cached_tokens=counted[2],
         )
 
     def _refusal(self, error: acp.RequestError) -> Told:
@@ -282,15 +284,22 @@ def _choices(option: schema.SessionConfigOptionSelect) -> Mapping[str, str]:
     return found
 
 
-def _tokens(answer: schema.PromptResponse) -> tuple[int | None, int | None] | None:
-    """Returns the input and output tokens that an answer tells, None when it tells none."""
-    if answer.usage is not None:
-        return answer.usage.input_tokens, answer.usage.output_tokens
+def _tokens(answer: schema.PromptResponse) -> tuple[int | None, int | None, int | None] | None:
+    """Returns the input, output and cached tokens that an answer tells, None when it tells none.
+
+    Some agents count what was cached apart from the input (claude-agent-acp 0.49.0, codex-acp 2.6.0: their
+    total is the sum), we count it as a part of it.
+    """
+    told = answer.usage
+    if told is not None:
+        cached = (told.cached_read_tokens or 0) + (told.cached_write_tokens or 0)
+        apart = told.total_tokens >= told.input_tokens + told.output_tokens + cached
+        return told.input_tokens + cached * apart, told.output_tokens, told.cached_read_tokens
     quota = (answer.field_meta or {}).get("quota")
     count = quota.get("token_count") if isinstance(quota, dict) else None
     if not isinstance(count, dict):
         return None
-    return _count(count.get("input_tokens")), _count(count.get("output_tokens"))
+    return _count(count.get("input_tokens")), _count(count.get("output_tokens")), None
 
 
 def _count(value: object) -> int | None:

@@ -8,12 +8,13 @@ from typing import Any
 
 from orchestrator.agents.acp.detail import tool_detail, tool_name, tool_paths, tool_words
 from orchestrator.agents.acp.words import Head, Tail
-from orchestrator.agents.text import plain_text
-from orchestrator.model.agent import AgentEvent, AskedPermission, Said, Spent, ToolState, UsedTool
+from orchestrator.agents.causes import cause_of
+from orchestrator.agents.stream import MAX_ANSWER, MAX_SAID, MAX_WORDS, Account, object_at, text_at
+from orchestrator.agents.text import plain, plain_text
+from orchestrator.model.agent import AgentEvent, AskedPermission, Cause, Said, Spent, ToolState, UsedTool
 from orchestrator.model.run import Usage
 
-MAX_ANSWER = 1 << 20
-_MAX_SAID = 16_000
+_MAX_DENIED = 10
 _MAX_OPEN = 1000
 _ENDS = {"completed": ToolState.COMPLETED, "failed": ToolState.FAILED}
 
@@ -45,20 +46,18 @@ class Narrator:
         on_limit: Callable[[], None],
     ) -> None:
         self.live = False
-        self.limit = ""
+        self.account = Account()
         self.cost_usd: float | None = None
-        self.refused = ""
-        self.used_tools = False
+        self.turns = 1
         self._tell = tell
         self._limits = limits
         self._soon = soon
         self._on_limit = on_limit
         self._cost_before = 0.0
-        self._turns = 1
         self._between = False
         self._open: dict[str, Update] = {}
         self._refused_calls: set[str] = set()
-        self._unsaid = Tail(_MAX_SAID)
+        self._unsaid = Tail(MAX_SAID)
         self._message = Head(MAX_ANSWER)
         self._message_id: object = None
         self._message_over = False
@@ -75,6 +74,8 @@ class Narrator:
             self._cost(update.get("cost"))
         elif not self.live:
             return
+        elif kind == "session_info_update":
+            self._trouble(update)
         elif kind == "agent_message_chunk":
             self._chunk(update)
         elif kind == "agent_thought_chunk":
@@ -91,7 +92,8 @@ class Narrator:
         self._tell(AskedPermission(tool_name(merged), tool_detail(merged), granted))
         if not granted:
             self._refused_calls.add(name)
-            self.refused = self.refused or _title(merged)
+            if len(self.account.denied) < _MAX_DENIED:
+                self.account.denied.append(f"{tool_name(merged)}: {_title(merged)}")
 
     def noise(self, line: str) -> None:
         """Takes a line that is no message: a warning that belongs on stderr."""
@@ -101,9 +103,20 @@ class Narrator:
 
     def flush(self) -> None:
         """Says what was gathered; of more than 16,000 characters the end."""
-        text, self._unsaid = str(self._unsaid).strip(), Tail(_MAX_SAID)
+        text, self._unsaid = str(self._unsaid).strip(), Tail(MAX_SAID)
         if text:
             self._tell(Said(text))
+
+    def trouble(self, words: str) -> None:
+        """Takes an error that need not be the end; it counts until the agent says or does something again."""
+        if cause_of(words) is not Cause.OTHER:
+            self.account.trouble = plain(words, MAX_WORDS)
+
+    def _trouble(self, update: Update) -> None:
+        # codex-acp 2.6.0 tells so that it waits for the network: `_meta.codex.error`
+        for facts in object_at(update, "_meta").values():
+            words = (text_at(facts, "error", "message"), text_at(facts, "error", "additionalDetails"))
+            self.trouble(": ".join(filter(None, words)))
 
     def _chunk(self, update: Update) -> None:
         content = update.get("content")
@@ -140,7 +153,6 @@ class Narrator:
         self._refused_calls.discard(name)
         self._open.pop(name, None)
         self._tell_tool(call, ToolState.DENIED if was_refused else end, name)
-        self.used_tools = True
         self._between = not self._open
 
     def _tell_tool(self, call: Update, state: ToolState, name: str) -> None:
@@ -165,10 +177,12 @@ class Narrator:
             self._open.pop(next(iter(self._open)))
 
     def _begin_turn(self) -> None:
+        self.account.trouble = ""
         if self._between:
             self._between = False
-            self._turns += 1
-            if self._limits.turns is not None and self._turns > self._limits.turns:
+            self.turns += 1
+            self._spent()
+            if self._limits.turns is not None and self.turns > self._limits.turns:
                 self._reach(f"stopped after {self._limits.turns} turns of its model")
 
     def _cost(self, cost: object) -> None:
@@ -181,13 +195,16 @@ class Narrator:
             self._cost_before = total
             return
         self.cost_usd = max(0.0, total - self._cost_before)
-        self._tell(Spent(Usage(cost_usd=self.cost_usd)))
+        self._spent()
         if self._limits.cost_usd is not None and self.cost_usd > self._limits.cost_usd:
             self._reach(f"stopped after spending {self.cost_usd:.4f} USD of {self._limits.cost_usd:g}")
 
+    def _spent(self) -> None:
+        self._tell(Spent(Usage(cost_usd=self.cost_usd, turns=self.turns)))
+
     def _reach(self, limit: str) -> None:
-        if not self.limit:
-            self.limit = limit
+        if not self.account.limit:
+            self.account.limit = limit
             self._on_limit()
 
 

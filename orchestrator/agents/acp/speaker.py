@@ -20,7 +20,6 @@ class Speaker:
     when that variable is set; `authenticates_first`: at once, not only when it refuses a session without.
     `always_metered`: it tells its usage after every turn that reached a model, so that a turn without any is
     no success. `tokens_of_turn`: the tokens that it tells are those of the whole turn.
-    `hard_limits` names the limits that its headless form can keep, and ACP cannot.
     """
 
     program: str
@@ -33,7 +32,6 @@ class Speaker:
     authenticates_first: bool = False
     always_metered: bool = False
     tokens_of_turn: bool = True
-    hard_limits: frozenset[str] = frozenset()
 
 
 SPEAKERS: Mapping[str, Speaker] = {
@@ -42,7 +40,6 @@ SPEAKERS: Mapping[str, Speaker] = {
         modes=("default",),
         model_variable="ANTHROPIC_MODEL",
         always_metered=True,
-        hard_limits=frozenset({"max_turns", "max_cost_usd"}),
     ),
     # Never its mode `agent`: there a model answers for us what the sandbox does not allow.
     "codex": Speaker(
@@ -60,7 +57,6 @@ SPEAKERS: Mapping[str, Speaker] = {
         authenticate={"GEMINI_API_KEY": "gemini-api-key"},
         authenticates_first=True,
         always_metered=True,
-        hard_limits=frozenset({"max_turns"}),
     ),
     "copilot": Speaker(
         program="copilot",

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator.agents.lines import MAX_LINE_BYTES, Lines, Overlong
 from orchestrator.agents.text import plain_text
 from orchestrator.process.wire import Wire
 
-MAX_FRAME_BYTES = 16 << 20
 _INBOX_BYTES = 4 << 20
 MAX_UNREAD_BYTES = 16 << 20
 _MAX_NOISE_LINES = 1000
@@ -42,10 +42,11 @@ class AgentStream:
         self._inbox_bytes = 0
         self._ended = False
         self._arrival = asyncio.Event()
-        self._partial = bytearray()
+        self._reader = Lines()
         self._lines: deque[bytes] = deque()
         self._noise = 0
         self._taken = 0
+        self._reader_waits = False
 
     def arrived(self, data: bytes) -> None:
         """Takes what the agent printed, from the thread that supervises it; empty bytes are the end."""
@@ -53,8 +54,7 @@ class AgentStream:
             if data and not self.problem:
                 self._inbox.append(data)
                 self._inbox_bytes += len(data)
-                if self._inbox_bytes > _INBOX_BYTES:
-                    self.wire.hold(True)
+                self._balance()
             self._ended = self._ended or not data
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._arrival.set)
@@ -64,6 +64,19 @@ class AgentStream:
         with self._lock:
             self._loop = loop
             self._arrival.set()
+
+    def hold(self, held: bool) -> None:
+        """Lets the agent wait for whoever takes the events of the turn, or go on."""
+        with self._lock:
+            self._reader_waits = held
+            self._balance()
+
+    def _balance(self) -> None:
+        """Holds the agent's output while somebody waits or much of it is unread; with the lock taken."""
+        limit = _INBOX_BYTES // 2 if self.wire.is_held else _INBOX_BYTES
+        held = (self._reader_waits or self._inbox_bytes > limit) and not self.problem
+        if held is not self.wire.is_held:
+            self.wire.hold(held)
 
     async def send(self, message: Message) -> None:
         """Sends one message; an agent that reads nothing of many is not listened to any more."""
@@ -105,8 +118,7 @@ class AgentStream:
             elif chunk:
                 self._cut(chunk)
             else:
-                last, self._partial = bytes(self._partial), bytearray()
-                return last or None
+                return next((line for line in self._reader.finish() if isinstance(line, bytes)), None)
         return self._lines.popleft()
 
     def _take(self) -> bytes | None:
@@ -118,19 +130,14 @@ class AgentStream:
                 return b"" if self._ended else None
             chunk = self._inbox.popleft()
             self._inbox_bytes -= len(chunk)
-            if self._inbox_bytes <= _INBOX_BYTES // 2 and self.wire.is_held:
-                self.wire.hold(False)
+            self._balance()
             return chunk
 
     def _cut(self, chunk: bytes) -> None:
-        first, *others = chunk.split(b"\n")
-        self._partial += first
-        if others:
-            self._lines.append(bytes(self._partial))
-            self._lines.extend(others[:-1])
-            self._partial = bytearray(others[-1])
-        if len(self._partial) > MAX_FRAME_BYTES:
-            self._stop_listening(f"it sent a message of more than {MAX_FRAME_BYTES >> 20} MiB")
+        lines = self._reader.feed(chunk)
+        self._lines.extend(line for line in lines if isinstance(line, bytes))
+        if self._reader.is_overlong or any(isinstance(line, Overlong) for line in lines):
+            self._stop_listening(f"it sent a message of more than {MAX_LINE_BYTES >> 20} MiB")
 
     def _stop_listening(self, problem: str) -> None:
         with self._lock:
@@ -139,8 +146,8 @@ class AgentStream:
             self._inbox.clear()
             self._inbox_bytes = 0
             self._arrival.set()
-        self.wire.hold(False)  # what it still prints is dropped
-        self._partial = bytearray()
+            self._balance()  # what it still prints is dropped
+        self._reader = Lines()
         self._lines.clear()
 
     def _parsed(self, line: bytes) -> Message | None:

@@ -22,3 +22,4 @@ class Told:
     metered: bool = False
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None

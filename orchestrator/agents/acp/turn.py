@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.agents.acp.conclusion import Facts, conclude
+from orchestrator.agents.acp.conclusion import enter, settle
 from orchestrator.agents.acp.conversation import Conversation, Speech
 from orchestrator.agents.acp.narrator import Narrator, TurnLimits
-from orchestrator.agents.acp.outbox import Outbox
 from orchestrator.agents.acp.permission import Decide
 from orchestrator.agents.acp.stream import AgentStream
 from orchestrator.agents.acp.told import Told
+from orchestrator.agents.backlog import Backlog
+from orchestrator.agents.outcome import Facts, Rules, conclude
 from orchestrator.agents.text import LineReader
 from orchestrator.fs.disk import Disk
 from orchestrator.model.agent import AgentEvent, Finished, Opened, Spent, Started
@@ -31,7 +33,7 @@ _POLL_S = 0.2
 _SAY_AFTER_S = 1.0
 _CANCEL_GRACE_S = 2.0
 _FAREWELL_S = 2.0
-_MAX_EVENTS = 1000
+_MAX_ERRORS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +66,16 @@ def take_turn(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[AgentEvent]
 class _Turn:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._outbox: Outbox[AgentEvent | Ended | BaseException] = Outbox(_MAX_EVENTS)
         self._stop, self._recorded, self._over = threading.Event(), threading.Event(), threading.Event()
         self._errors = LineReader()
+        self._complaints: deque[str] = deque(maxlen=_MAX_ERRORS)
         self._told: Told | None = None
         self._cancelled = False
         self._opened = Opened("")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stream = AgentStream(self._update, self._noise)
-        self._narrator = Narrator(
-            self._outbox.put, limits=plan.limits, soon=self._soon, on_limit=self._ask_to_end
-        )
+        self._backlog: Backlog[AgentEvent | Ended | BaseException] = Backlog(self._stream.hold)
+        self._narrator = Narrator(self._put, limits=plan.limits, soon=self._soon, on_limit=self._ask_to_end)
         self._conversation: Conversation | None = None
         self._talker = threading.Thread(target=self._talk, name="agent-talk", daemon=True)
         self._supervisor = threading.Thread(target=self._supervise, name="agent-turn", daemon=True)
@@ -86,7 +87,7 @@ class _Turn:
     def abandon(self) -> None:
         self._stop.set()
         self._recorded.set()
-        self._outbox.close()
+        self._backlog.close()
         self._supervisor.join()
 
     def events(self, cancelled: Callable[[], bool]) -> Iterator[AgentEvent]:
@@ -96,7 +97,7 @@ class _Turn:
                 ask_at = time.monotonic() + _POLL_S
                 if not self._cancelled and cancelled():
                     self._cancel()
-            item = self._outbox.get(_POLL_S)
+            item = self._backlog.next(_POLL_S)
             match item:
                 case None:
                     continue
@@ -124,20 +125,22 @@ class _Turn:
         self._stream.arrived(b"")  # where it never came so far that the wire could tell
         self._over.set()
         self._talker.join()
-        self._outbox.put(result)
+        self._put(result)
 
     def _hear_errors(self, data: bytes) -> None:
-        self._errors.feed(data)
+        for line in self._errors.feed(data):
+            self._complaints.append(line)
+            self._narrator.trouble(line)
 
     def _started(self, process: tuple[int, int]) -> None:
-        self._outbox.put(Started(process))
+        self._put(Started(process))
         self._recorded.wait()
 
     def _talk(self) -> None:
         try:
             asyncio.run(self._converse())
         except BaseException as error:
-            self._outbox.put(error)
+            self._put(error)
             self._stop.set()
         finally:
             if self._stream.problem or not self._over.wait(_FAREWELL_S):
@@ -157,10 +160,13 @@ class _Turn:
         finally:
             self._stream.attach(None)
 
+    def _put(self, item: AgentEvent | Ended | BaseException) -> None:
+        self._backlog.add((item,))
+
     def _tell(self, event: AgentEvent) -> None:
         if isinstance(event, Opened):
             self._opened = event
-        self._outbox.put(event)
+        self._put(event)
 
     def _update(self, update: dict[str, object]) -> None:
         self._narrator.update(update)
@@ -203,13 +209,15 @@ class _Turn:
             input_tokens=told.input_tokens,
             output_tokens=told.output_tokens,
             cost_usd=narrator.cost_usd,
+            cached_tokens=told.cached_tokens,
+            turns=narrator.turns if narrator.live else None,
             cpu_s=ended.cpu_s,
             wall_s=ended.wall_s,
             peak_memory_bytes=ended.peak_memory_bytes,
         )
         if told.metered or narrator.cost_usd is not None:
             yield Spent(usage, self._opened.model)
-        end = conclude(self._facts(told, ended))
+        end = conclude(self._facts(told, ended, usage), self._rules())
         yield Finished(
             end.ending,
             ended.exit_status,
@@ -221,14 +229,16 @@ class _Turn:
             self._opened.model,
         )
 
-    def _facts(self, told: Told, ended: Ended) -> Facts:
+    def _facts(self, told: Told, ended: Ended, usage: Usage) -> Facts:
+        account = self._narrator.account
+        account.answer = self._narrator.answer
+        enter(account, told, usage)
         return Facts(
-            told=told,
-            ended=ended,
-            cancelled=self._cancelled,
-            limit=self._narrator.limit,
-            refused=self._narrator.refused,
-            answer=self._narrator.answer,
-            last_error=self._errors.last,
-            always_metered=self._plan.speech.speaker.always_metered,
+            settle(ended, told, account, cancelled=self._cancelled),
+            account,
+            last_line=self._errors.last,
+            errors="\n".join(self._complaints) if told.lost else "",
         )
+
+    def _rules(self) -> Rules:
+        return Rules(tells_end=True, is_metered=self._plan.speech.speaker.always_metered)

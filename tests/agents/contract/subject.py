@@ -23,14 +23,13 @@ class Subject:
 
     `make(play, place, redactor)` gives an agent that plays `play`; `place` is a directory for its own files,
     outside of the tree; leaving the context takes away whatever serves the agent. `plays` are those that it
-    can express. `answers`: `Finished.answer` holds its last text. `metered`: a turn that was played out tells
+    can express. `metered`: a turn that was played out tells
     its tokens. `has_session`: it tells its own session's id. `has_process`: `Started` names a process.
     """
 
     name: str
     make: Make
     plays: frozenset[Play] = frozenset(Play)
-    answers: bool = True
     metered: bool = True
     has_session: bool = True
     has_process: bool = True

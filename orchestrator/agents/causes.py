@@ -15,13 +15,15 @@ _SIGNS = (
     ),
     (
         Cause.CREDENTIAL,
-        r"\b401\b|unauthori[sz]ed|authenticat|auth.?required|not logged in|log ?in\b|invalid.{0,10}api.?key"
+        r"\b401\b|unauthori[sz]ed|authenticat|auth.?required|not logged in|log ?in\b"
+        r"|(invalid|incorrect|wrong).{0,10}api.?key"
         r"|api.?key.{0,20}(missing|required|invalid|not (set|found|valid))|credential",
     ),
     (
         Cause.NETWORK,
         r"econnrefused|econnreset|enotfound|etimedout|eai_again|connection (refused|reset|error|closed by)"
-        r"|fetch failed|network|unable to connect|cannot connect|getaddrinfo|socket hang up",
+        r"|fetch failed|network|unable to connect|can(?:no|')t connect|could not connect"
+        r"|getaddrinfo|socket hang up",
     ),
 )
 _COMPILED = tuple((cause, re.compile(pattern, re.IGNORECASE)) for cause, pattern in _SIGNS)
