@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from orchestrator.agents.llm.keeping import KeptConversation
 from orchestrator.agents.llm.order import Mode, ModelSpec, Order, Permission, ToolSpec
 from orchestrator.agents.llm.providers import NEEDS_NO_KEY, PROVIDERS, key_of
 from orchestrator.agents.llm.stream import WorkerStream
@@ -98,16 +99,17 @@ class LlmAgent:
         """Yields the events of one turn; see `turn.take_turn`.
 
         Raises:
-            DiskFailed: the transcript cannot be written.
+            DiskFailed: transcript or conversation cannot be written.
         """
         if request.continues and (not _SESSION.fullmatch(request.continues) or self._mode != "tools"):
             words = f"{request.continues[:100]!r} can be no session of its own"
             yield Finished(Ending.FAILED, None, words, Usage(), cause=Cause.SESSION_LOST)
             return
-        stream = WorkerStream()
-        for event in take_turn(
-            self._invocation(request, stream), request, worktree=worktree, cancelled=cancelled
-        ):
+        stream, order = WorkerStream(), self._order(request)
+        kept = KeptConversation(Path(order.session_file), self._redactor)
+        invocation = self._invocation(order, stream)
+        for event in take_turn(invocation, request, worktree=worktree, cancelled=cancelled):
+            kept.add(stream.messages)
             yield replace(event, wrote=tuple(stream.wrote)) if isinstance(event, Finished) else event
 
     @property
@@ -131,13 +133,13 @@ class LlmAgent:
         known = PROVIDERS.get(self.setting.model.provider) if self.setting.model is not None else None
         return known.keys if known is not None else ()
 
-    def _invocation(self, request: AgentRequest, stream: WorkerStream) -> Invocation:
+    def _invocation(self, order: Order, stream: WorkerStream) -> Invocation:
         setting = self.setting
         known = PROVIDERS.get(setting.model.provider) if setting.model is not None else None
         places = [place for place in sys.path if os.path.isabs(place)]
         return Invocation(
             argv=(sys.executable, "-I", "-c", _BOOTSTRAP, json.dumps(places)),
-            stdin=self._order(request).encode(),
+            stdin=order.encode(),
             variables=setting.variables,
             passed=(*known.keys, *known.addresses) if known is not None else (),
             limits=setting.limits,
@@ -156,7 +158,7 @@ class LlmAgent:
             mode=self._mode,
             prompt=request.prompt,
             session=session,
-            session_file=os.path.abspath(root / SESSIONS / f"{session}.json"),
+            session_file=os.path.abspath(root / SESSIONS / f"{session}.jsonl"),
             marker=request.marker,
             model=setting.model,
             entry=setting.entry,
