@@ -40,6 +40,8 @@ class Sizes:
     commands: int = 0
     """How many of the commands are asked for their help; 0 stands for all."""
     redacted_mb: int = 32
+    held_agents: int = 200
+    agent_events: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)

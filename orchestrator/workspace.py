@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from orchestrator.agents import registry
+from orchestrator.agents import pricing, registry
 from orchestrator.config.load import LoadedConfig, load
 from orchestrator.config.prompts import SuppliedPrompt, supplied_prompts
 from orchestrator.config.schema import Config
@@ -30,7 +30,7 @@ from orchestrator.errors import NotTrusted, OrchestratorError
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate.supplied import SuppliedFile, hashes, supplied_files
 from orchestrator.model.json import Json
-from orchestrator.model.run import RunOptions
+from orchestrator.model.run import RunOptions, Usage
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
 from orchestrator.redaction.redactor import Redactor
@@ -242,6 +242,7 @@ def _context(
         secrets=secrets,
         sealer=Sealer(lambda: secret_stores(paths, layout.repo_id, config)[0], environment, Disk()),
         environment=environment,
+        price=partial(price_of, config),
         repo_id=layout.repo_id,
         redactor=redactor,
         config=config,
@@ -402,6 +403,15 @@ def _reach(config: Config, options: RunOptions, paths: OrchestratorPaths | None)
         return registry.Reach(config)
     cache_dir = "" if options.no_cache else os.path.abspath(paths.index_dir / "answers")
     return registry.Reach(config, cache_dir, paths.locks_dir)
+
+
+def price_of(config: Config, usage: Usage, model: str) -> float | None:
+    """Returns US dollars for what a model used: as `models` says of it, else as is known elsewhere."""
+    known = next((each for each in config.models.values() if each.name == model), None)
+    if known is None:
+        return pricing.price(usage, model)
+    prices = pricing.Prices(known.input_usd_per_mtok, known.output_usd_per_mtok)
+    return pricing.price(usage, model, known.provider, prices)
 
 
 def _trees_root(paths: OrchestratorPaths, config: Config) -> Path:

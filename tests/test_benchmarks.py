@@ -22,6 +22,8 @@ SMALL = Sizes(
     restored_commits=3,
     commands=2,
     redacted_mb=1,
+    held_agents=3,
+    agent_events=200,
 )
 
 

@@ -834,10 +834,10 @@ Options of every command, before or after its name:
 ''',
     'agents': r'''Usage: orchestrator agents [OPTIONS] COMMAND [ARGS]...
 
-  List agents, their versions and health.
+  List agents, their versions, health and logins.
 
 Commands:
-  check  Check that agents can be started; exit status 1 when one of them...
+  check  Check that agents can be started, free and offline; exit status 1...
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -852,10 +852,14 @@ Options of every command, before or after its name:
 ''',
     'agents check': r'''Usage: orchestrator agents check [OPTIONS] [NAME]
 
-  Check that agents can be started; exit status 1 when one of them cannot.
+  Check that agents can be started, free and offline; exit status 1 when one
+  cannot, 4 without a key.
 
 Arguments:
   NAME <str>  One agent; all by default.
+
+Options:
+  --turn  Let NAME answer one word: asks its service, costs a few tokens.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

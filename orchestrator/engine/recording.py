@@ -137,8 +137,7 @@ class Recorder:
         with state.transaction():  # before the group is taken, so that groups keep their order
             with self._lock:
                 group, self._group = self._group, []
-            for kind, facts in group:
-                state.record_event(self._work.run_id, kind, facts)
+            state.record_events(self._work.run_id, group)
 
 
 def record_usage(work: Work, usage: Usage, about: Mapping[str, Json]) -> None:

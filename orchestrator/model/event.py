@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     EXECUTION_FINISHED = "execution.finished"
     STEP_STARTED = "step.started"
     STEP_FINISHED = "step.finished"
+    AGENT_CHECKED = "agent.checked"
     AGENT_SESSION = "agent.session"
     AGENT_SAID = "agent.said"
     AGENT_TOOL = "agent.tool"

@@ -328,10 +328,14 @@ def test_agents_are_listed_with_version_and_health(codex: Path, repository: Path
     assert (rows["codex"]["health"], rows["codex"]["path"]) == ("ready", str(codex))
     assert rows["gemini"]["health"] == "missing"
     assert words.status == 0
-    assert words.out.splitlines()[1].split()[:2] == ["codex", "ready"]
+    assert words.out.splitlines()[2].split()[:2] == ["codex", "ready"]
 
 
-def test_checking_agents_answers_with_the_exit_status(codex: Path, repository: Path, call: Call) -> None:
+def test_checking_agents_answers_with_the_exit_status(
+    codex: Path, repository: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-dummy-for-tests")
+
     assert call("agents", "check", "codex", cwd=repository).status == 0
     assert call("agents", "check", cwd=repository).status == 1
     assert call("agents", "check", "nobody", cwd=repository).err.startswith("error[agent-unknown]")
