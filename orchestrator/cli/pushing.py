@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.cli.invocation import Invocation
-from orchestrator.errors import Refused
+from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.model.json import Json
 
 
@@ -32,13 +32,18 @@ def agree(call: Invocation, *, wanted: bool) -> dict[str, Json]:
         call.screen.out(f"State is no longer pushed to {place.shown}.")
         return {"remote": place.shown, "agreed": False, "transport": None}
     store.give(place.url)
-    call.screen.out(f"State of runs is pushed to {place.shown} from now on.")
     remote = Remote(repository, place.url, name=place.name)
+    agreed = f"You agreed that state of runs is pushed to {place.shown}."
     try:
         found = probe_transport(remote, OrchestratorPaths(Path(located.home)), session.transports)
     except Refused as refusal:
+        call.screen.out(agreed)
         call.screen.warn(f"{refusal.message} {refusal.hint}")
         return {"remote": place.shown, "agreed": True, "transport": None}
+    except OrchestratorError:
+        call.screen.out(agreed)
+        raise
+    call.screen.out(f"State of runs is pushed to {place.shown} from now on.")
     call.screen.note(f"It takes {'refs of our own' if found == 'ref' else 'branches orchestrator/state/…'}.")
     return {"remote": place.shown, "agreed": True, "transport": found}
 

@@ -46,7 +46,7 @@ def import_bundle(target: Target, file: Path) -> Restored:
     """Brings back the run in a file that `export_run` wrote, anywhere; nothing in it is believed.
 
     Raises:
-        Refused: `bundle-invalid`, `bundle-newer`, `unsafe-path`, `document-invalid`; nothing was changed.
+        Refused: `bundle-missing`, `bundle-invalid`, `bundle-newer`, `unsafe-path`, `document-invalid`; nothing was changed.
         DiskFailed: there is no room to look into it.
     """
     with told(file), tempfile.TemporaryDirectory(prefix="orchestrator-import-") as directory:
@@ -61,7 +61,14 @@ def import_bundle(target: Target, file: Path) -> Restored:
 
 def _unpack(file: Path, place: Path) -> BundleManifest:
     """Writes the members into `place` under numbers of ours, and returns what the archive says of them."""
-    descriptor = open_regular(file)
+    try:
+        descriptor = open_regular(file)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Refused(
+            f"There is no file {os.path.normpath(file)}.",
+            code="bundle-missing",
+            hint="Export a run where it is: orchestrator bundle export RUN FILE",
+        ) from None
     with os.fdopen(descriptor, "rb") as source:
         _require_room(place, os.fstat(descriptor).st_size)
         try:
