@@ -46,7 +46,8 @@ def import_bundle(target: Target, file: Path) -> Restored:
     """Brings back the run in a file that `export_run` wrote, anywhere; nothing in it is believed.
 
     Raises:
-        Refused: `bundle-missing`, `bundle-invalid`, `bundle-newer`, `unsafe-path`, `document-invalid`; nothing was changed.
+        Refused: `bundle-missing`, `bundle-invalid`, `bundle-newer`, `unsafe-path`, `document-invalid`;
+            nothing was changed.
         DiskFailed: there is no room to look into it.
     """
     with told(file), tempfile.TemporaryDirectory(prefix="orchestrator-import-") as directory:
