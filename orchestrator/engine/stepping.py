@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.config.prompts import REVIEWING
+from orchestrator.config.section import REVIEWING
 from orchestrator.engine.keeping import (
     checkpoint_tree,
     keep_artifact,

@@ -52,7 +52,7 @@ _SILENT = "Its own sandbox refuses, which it tells nobody: the turn is judged by
 
 UNUSUAL: Mapping[tuple[str, str, str], End] = {
     ("codex", "headless", "connection_refused"): End(Ending.DEADLINE, Cause.NETWORK, _RETRIES),
-    ("codex", "acp", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
+    ("codex", "acp", "connection_refused"): End(Ending.DEADLINE, Cause.NETWORK, _RETRIES),
     ("opencode", "headless", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
     ("opencode", "acp", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
     ("codex", "acp", "refuse"): End(Ending.FINISHED, why=_SILENT),
@@ -62,6 +62,10 @@ UNUSUAL: Mapping[tuple[str, str, str], End] = {
     ("copilot", "headless", "limit"): End(Ending.DEADLINE, why=_NO_TURNS),
     ("opencode", "headless", "limit"): End(Ending.DEADLINE, why=_NO_TURNS),
 }
+
+
+# A number that tells this machine from others; moving it would move every cache of its commands, too.
+LEFT_AT_HOME: Mapping[str, list[str]] = {"copilot": [".cache/Microsoft/DeveloperTools/deviceid"]}
 
 
 def expected(agent: str, via: str, case: str) -> End:
