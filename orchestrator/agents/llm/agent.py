@@ -86,11 +86,15 @@ class LlmAgent:
         provider = self.setting.model.provider
         if provider in NEEDS_NO_KEY or provider not in PROVIDERS:
             return AgentHealth(Health.READY, version=self._model_name)
-        has_key = bool(key_of(provider, {**os.environ, **self.setting.variables}))
-        missing = f"no key: set {PROVIDERS[provider].keys[0]}, or name it under `secrets`"
-        login = Login.KEY if has_key else Login.NONE
+        if key_of(provider, {**os.environ, **self.setting.variables}):
+            return AgentHealth(Health.READY, version=self._model_name, login=Login.KEY)
+        variable = PROVIDERS[provider].keys[0]
         return AgentHealth(
-            Health.READY, version=self._model_name, detail="" if has_key else missing, login=login
+            Health.READY,
+            version=self._model_name,
+            detail=f"no key: {variable} is not set",
+            login=Login.NONE,
+            log_in=f"Set {variable}",
         )
 
     def run(
