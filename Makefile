@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup test test-long lint types imports dependencies unit rooms demo bench clean
+.PHONY: setup test test-long lint types imports dependencies unit rooms agents test-agents agents-page demo bench clean
 
 setup: $(STAMP)
 
@@ -66,6 +66,16 @@ rooms: setup
 
 test-long: setup
 	$(BIN)/python -m pytest -m long
+
+# The network is needed here alone: what cannot be installed is recorded, and its tests are skipped.
+agents: setup
+	$(BIN)/python -m tests.real.installing
+
+test-agents: setup
+	$(BIN)/python -m tests.real
+
+agents-page: setup
+	$(BIN)/python -m tests.real.page --take
 
 demo: setup
 	$(BIN)/python tools/demo.py

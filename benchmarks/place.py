@@ -35,9 +35,13 @@ class Sizes:
     steps: int = 100
     legacy_files: int = 100_000
     carried_files: int = 20_000
+    restored_files: int = 20_000
+    restored_commits: int = 2_000
     commands: int = 0
     """How many of the commands are asked for their help; 0 stands for all."""
     redacted_mb: int = 32
+    held_agents: int = 200
+    agent_events: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +60,17 @@ class Place:
             raise RuntimeError(f"git {' '.join(arguments)}: {done.stderr.decode(errors='replace')}")
         return done.stdout.decode().strip()
 
-    def repository(self, name: str, files: int) -> Path:
+    def repository(self, name: str, files: int, commits: int = 1) -> Path:
         """Makes a packed repository of `files` files in nested directories, with everything checked out.
 
+        The first of its `commits` makes all of them, each other one changes one.
         Where it is large, its index is newer than every file by more than a second, so that git need not read
         them again.
         """
         place = self.root / name
         place.mkdir()
         self.git(place, "init", "-q", "-b", "main")
-        self.git(place, "fast-import", "--quiet", input=b"".join(_history(files)))
+        self.git(place, "fast-import", "--quiet", input=b"".join(_history(files, commits)))
         self.git(place, "repack", "-adq")
         self.git(place, "reset", "-q", "--hard", "main")
         if files > _FEW:
@@ -123,11 +128,20 @@ def rooms(directory: Path) -> Rooms:
     return Rooms(paths, repository, trees, Checkpoints(repository, paths, trees))
 
 
-def _history(files: int) -> Iterator[bytes]:
-    yield b"commit refs/heads/main\ncommitter A User <user@example.invalid> 1700000000 +0000\ndata 5\nfirst\n"
-    for number in range(files):
-        directory, _ = divmod(number, _FILES_A_DIRECTORY)
-        content = b"".join(b"line %d of file %d\n" % (line, number) for line in range(20 + number % 40))
-        name = b"part%d/area%d/file%d.txt" % (directory // 50, directory % 50, number)
-        yield b"M 100644 inline %b\ndata %d\n%b\n" % (name, len(content), content)
+def _history(files: int, commits: int) -> Iterator[bytes]:
+    for commit in range(commits):
+        yield b"commit refs/heads/main\ncommitter A User <user@example.invalid> %d +0000\n" % (
+            1_700_000_000 + commit
+        )
+        yield b"data 5\nwords\n"
+        for number in range(files) if commit == 0 else (commit * 7919 % files,):
+            yield _file(number, commit)
     yield b"done\n"
+
+
+def _file(number: int, commit: int) -> bytes:
+    directory = number // _FILES_A_DIRECTORY
+    lines = [b"line %d of file %d\n" % (line, number) for line in range(20 + number % 40)]
+    content = b"".join(lines) + (b"commit %d\n" % commit if commit else b"")
+    name = b"part%d/area%d/file%d.txt" % (directory // 50, directory % 50, number)
+    return b"M 100644 inline %b\ndata %d\n%b\n" % (name, len(content), content)

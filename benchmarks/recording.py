@@ -42,7 +42,7 @@ def step(place: Place, sizes: Sizes, rounds: int) -> list[Result]:
     each way, so that `sizes.steps` rounds are made whatever `rounds` says, if that is more.
     """
     repository = place.repository("recording", 3)
-    with _running(repository) as (work, action):
+    with running(repository) as (work, action):
         paths = work.context.paths
         with (
             closing(Silent(open_to_write(paths, create=False))) as silent,
@@ -226,7 +226,7 @@ def _unrecorded(run_id: RunId | None, kind: EventKind, data: JsonObject) -> Even
 
 
 @contextmanager
-def _running(repository: Path) -> Iterator[tuple[Work, RunStep]]:
+def running(repository: Path) -> Iterator[tuple[Work, RunStep]]:
     """Yields a run in its first attempt, and the step that the engine would do next."""
     create_layout(rooms(repository).paths, Disk(), private=False, workflow_yaml=None)
     with open_workspace(str(repository), environment=dict(os.environ), writes=True) as workspace:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-Unit = Literal["x", "ms", "MB/s"]
+Unit = Literal["x", "ms", "MB/s", "MiB", "ms/s", "events/s"]
+SPEEDS = frozenset({"MB/s", "events/s"})
+"""Units of which more is better."""
 Action = Callable[[], None]
 
 
@@ -39,7 +41,7 @@ class Result:
         """Returns whether the goal was reached, None where there is none."""
         if self.goal is None:
             return None
-        return self.value >= self.goal if self.unit == "MB/s" else self.value <= self.goal
+        return self.value >= self.goal if self.unit in SPEEDS else self.value <= self.goal
 
 
 @dataclass(frozen=True, slots=True)

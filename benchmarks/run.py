@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    agents,
     checkpointing,
     health,
     isolation,
@@ -24,7 +25,7 @@ from benchmarks import (
 )
 from benchmarks.machine import describe, load
 from benchmarks.place import Place, Sizes, enter, make_place
-from benchmarks.rounds import Result
+from benchmarks.rounds import SPEEDS, Result
 
 Benchmark = Callable[[Place, Sizes, int], list[Result]]
 
@@ -45,6 +46,8 @@ BENCHMARKS: dict[str, tuple[Benchmark, int]] = {
     "persist": (persisting.persist, 15),
     "pause": (persisting.pause, 7),
     "restore": (persisting.restore, 11),
+    "held": (agents.held, 5),
+    "events": (agents.events, 7),
 }
 """Each benchmark with its usual number of rounds."""
 
@@ -107,7 +110,7 @@ def _as_table(results: Sequence[Result], began: str) -> str:
 
 
 def _row(result: Result) -> str:
-    unit, limit = f" {result.unit}", "≥" if result.unit == "MB/s" else "≤"
+    unit, limit = f" {result.unit}", "≥" if result.unit in SPEEDS else "≤"
     goal = "" if result.goal is None else f"{limit} {result.goal:g}{unit}"
     met = {True: "yes", False: "**no**", None: ""}[result.met]
     spread = f"{result.low:.2f} to {result.high:.2f}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest
+from orchestrator.model.chat import Completion, Message
+from orchestrator.model.plan import Plan, PlanRequest
 
 
 class Agent(Protocol):
-    """Works on a task in a tree. Implementations: `agents.command`, `agents.preset`."""
+    """Works on a task in a tree: `agents.command`, `agents.preset`, `agents.acp`, `agents.llm`."""
 
     @property
     def name(self) -> str:
@@ -38,5 +40,49 @@ class Agent(Protocol):
 
         `cancelled` is polled at least once a second; when it turns true, or the iterator is closed,
         every process of the turn is gone before the iterator ends.
+        """
+        ...
+
+
+class Planner(Protocol):
+    """Turns a task into phases. Implementations: `planning.single`, `planning.asked`."""
+
+    def plan(self, request: PlanRequest) -> Plan | None:
+        """Returns the plan, None when the work was stopped before there was one.
+
+        Raises:
+            PlanInvalid: no usable plan came about.
+            Failed: whoever was asked failed.
+        """
+        ...
+
+
+class LLMClient(Protocol):
+    """Asks a language model outside of an agent's loop.
+
+    Implementations: `agents.llm.ollama` (its own interface), `agents.llm.client` (pydantic-ai).
+
+    Nothing is asked twice by itself. What fails is raised, as `Failed` with one of the codes `llm-refused`
+    (`status` tells why), `llm-unreachable` and `llm-answer`.
+    """
+
+    @property
+    def model(self) -> str:
+        """Returns the provider's name of the model."""
+        ...
+
+    def chat(self, messages: Sequence[Message]) -> Completion:
+        """Returns the answer to a conversation whose last part is the user's."""
+        ...
+
+    def generate(self, prompt: str) -> Completion:
+        """Returns the answer to one prompt."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+        """Returns a vector for each text, in their order.
+
+        Raises:
+            Refused: `no-embeddings`, this provider makes none.
         """
         ...

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from orchestrator.agents import registry
+from orchestrator.agents import pricing, registry
 from orchestrator.config.load import LoadedConfig, load
+from orchestrator.config.prompts import SuppliedPrompt, supplied_prompts
 from orchestrator.config.schema import Config
 from orchestrator.config.trust import (
     RunnableCommand,
@@ -29,7 +30,7 @@ from orchestrator.errors import NotTrusted, OrchestratorError
 from orchestrator.fs.disk import Disk
 from orchestrator.migrate.supplied import SuppliedFile, hashes, supplied_files
 from orchestrator.model.json import Json
-from orchestrator.model.run import RunOptions
+from orchestrator.model.run import RunOptions, Usage
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
 from orchestrator.redaction.redactor import Redactor
@@ -67,6 +68,7 @@ class TrustView:
     layouts: tuple[RunnableCommand, ...]
     filters: tuple[str, ...]
     store: TrustStore
+    prompts: tuple[SuppliedPrompt, ...] = ()
 
     @property
     def supplied(self) -> tuple[RunnableCommand, ...]:
@@ -236,10 +238,11 @@ def _context(
         repository=repository,
         trees=trees,
         checkpoints=Checkpoints(repository, paths, trees, redactor),
-        agents=partial(configured_agent, redactor=redactor),
+        agents=partial(configured_agent, redactor=redactor, paths=paths),
         secrets=secrets,
         sealer=Sealer(lambda: secret_stores(paths, layout.repo_id, config)[0], environment, Disk()),
         environment=environment,
+        price=partial(price_of, config),
         repo_id=layout.repo_id,
         redactor=redactor,
         config=config,
@@ -272,13 +275,15 @@ def view_trust(
     files = supplied_files(Path(located.orchestrator_dir)) if layouts is None else layouts
     cautious = Repository(located, trusted=False)
     filters = cautious.local_filters()
-    supplied = repository_commands(loaded)
+    prompts = supplied_prompts(Path(located.checkout), Path(located.home))
+    supplied = (*repository_commands(loaded), *(prompt.told() for prompt in prompts))
     key = trust_key(
         loaded,
         checkout_real_path=os.path.realpath(located.checkout),
         git_dir_identity=cautious.git_dir_identity,
         local_filters=filters,
         layouts=hashes(files),
+        prompts=tuple((prompt.name, prompt.sha256) for prompt in prompts),
     )
     store = TrustStore(user_trust_directory())
     nothing = not supplied and not filters
@@ -291,6 +296,7 @@ def view_trust(
         layouts=tuple(RunnableCommand(one.name, (), one.told()) for one in files),
         filters=filters,
         store=store,
+        prompts=prompts,
     )
 
 
@@ -366,8 +372,12 @@ def configured_agent(
     options: RunOptions,
     model: str | None,
     redactor: Redactor | None = None,
+    paths: OrchestratorPaths | None = None,
 ) -> Agent:
-    """Returns the agent of a step: the command typed, the one named, or the first one found on PATH."""
+    """Returns the agent of a step: the command typed, the one named, or the first one found on PATH.
+
+    With `paths` answers of models without tools are kept, and `max_parallel` holds.
+    """
     if options.command is not None:
         agent: registry.AnyAgent = registry.command_agent(
             options.command, limits=config.limits, redactor=redactor
@@ -379,9 +389,29 @@ def configured_agent(
             model=model,
             limits=config.limits,
             redactor=redactor,
+            reach=_reach(config, options, paths),
         )
-    registry.require(agent)
+    given = {
+        name for workflow in config.workflows.values() for step in workflow.steps for name in step.secrets
+    }
+    registry.require(agent, given)
     return agent
+
+
+def _reach(config: Config, options: RunOptions, paths: OrchestratorPaths | None) -> registry.Reach:
+    if paths is None:
+        return registry.Reach(config)
+    cache_dir = "" if options.no_cache else os.path.abspath(paths.index_dir / "answers")
+    return registry.Reach(config, cache_dir, paths.locks_dir)
+
+
+def price_of(config: Config, usage: Usage, model: str) -> float | None:
+    """Returns US dollars for what a model used: as `models` says of it, else as is known elsewhere."""
+    known = next((each for each in config.models.values() if each.name == model), None)
+    if known is None:
+        return pricing.price(usage, model)
+    prices = pricing.Prices(known.input_usd_per_mtok, known.output_usd_per_mtok)
+    return pricing.price(usage, model, known.provider, prices)
 
 
 def _trees_root(paths: OrchestratorPaths, config: Config) -> Path:

@@ -18,8 +18,12 @@ SMALL = Sizes(
     steps=2,
     legacy_files=120,
     carried_files=120,
+    restored_files=60,
+    restored_commits=3,
     commands=2,
     redacted_mb=1,
+    held_agents=3,
+    agent_events=200,
 )
 
 

@@ -164,7 +164,15 @@ def environment_of_tests() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/guide.md", "docs/migration.md", "docs/secrets.md", "docs/sessions.md"]
+    "page",
+    [
+        "README.md",
+        "docs/guide.md",
+        "docs/migration.md",
+        "docs/secrets.md",
+        "docs/sessions.md",
+        "docs/workflows.md",
+    ],
 )
 def test_every_command_of_the_page_does_what_the_page_shows(page: str, sample: Path) -> None:
     found = list(examples(ROOT / page))

@@ -1,147 +1,54 @@
-"""The coding agents we know by name: plain headless command lines, as data.
-
-Source: facts measured with claude 2.1.197, codex 0.169.0, gemini 0.61.0, copilot 1.0.102, opencode 1.18.33.
-"""
+"""The adapter for coding agents that we know by name, headless; what differs between them is data."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from orchestrator.agents.command import argument, harmless
-from orchestrator.agents.programs import ask_version, find_program
-from orchestrator.agents.turn import Invocation, take_turn
-from orchestrator.model.agent import AgentEvent, AgentHealth, AgentRequest, Health
+from orchestrator.agents.homes import login_of, settle
+from orchestrator.agents.outcome import Rules
+from orchestrator.agents.presets import PRESETS, Preset
+from orchestrator.agents.programs import ask_version, find_program, is_within
+from orchestrator.agents.turn import Invocation, child_environment, take_turn
+from orchestrator.model.agent import (
+    AgentEvent,
+    AgentHealth,
+    AgentRequest,
+    Cause,
+    Ending,
+    Finished,
+    Health,
+    Login,
+)
+from orchestrator.model.run import Usage
 from orchestrator.process.command import Limits
 from orchestrator.process.spawn import minimal_environment
 from orchestrator.redaction.redactor import Redactor
 
+__all__ = ["MAX_ARGUMENT_BYTES", "PRESETS", "Preset", "PresetAgent"]
+
 MAX_ARGUMENT_BYTES = 100_000
 """A longer prompt goes to standard input: Linux refuses arguments of 128 KiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """How one tool is started for a turn in which it may do everything inside its tree.
-
-    `before` comes first, then the prompt, then `after`, model and further words; with `prompt_last` the
-    prompt comes last. `prompt_option` takes the prompt, and is left out with it when that comes on standard
-    input. `quiet` are variables that keep it from updating itself and from telemetry; `passed` names the
-    variables it may take from the caller's environment: its own keys, addresses and places, nobody else's.
-    """
-
-    program: str
-    before: tuple[str, ...]
-    after: tuple[str, ...] = ()
-    prompt_option: tuple[str, ...] = ()
-    prompt_last: bool = False
-    model_option: str = "--model"
-    quiet: Mapping[str, str] = field(default_factory=dict)
-    passed: tuple[str, ...] = ()
-    meanings: Mapping[int, str] = field(default_factory=dict)
-    refuses_root: bool = False
-
-
 _KEYS = ("_KEY", "_TOKEN")
-_GOOGLE = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
-
-PRESETS: Mapping[str, Preset] = {
-    "claude": Preset(
-        program="claude",
-        before=("-p",),
-        after=("--output-format", "stream-json", "--verbose", "--permission-mode", "bypassPermissions"),
-        quiet={
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-            "DISABLE_AUTOUPDATER": "1",
-            "DISABLE_TELEMETRY": "1",
-            "DISABLE_ERROR_REPORTING": "1",
-        },
-        passed=(
-            "ANTHROPIC_API_KEY",
-            "ANTHROPIC_AUTH_TOKEN",
-            "ANTHROPIC_BASE_URL",
-            "CLAUDE_CODE_OAUTH_TOKEN",
-            "CLAUDE_CONFIG_DIR",
-            "IS_SANDBOX",
-        ),
-        refuses_root=True,
-    ),
-    "codex": Preset(
-        program="codex",
-        before=(
-            "exec",
-            "--json",
-            "--skip-git-repo-check",
-            "--dangerously-bypass-approvals-and-sandbox",
-            "-c",
-            "check_for_update_on_startup=false",
-            "-c",
-            "analytics.enabled=false",
-        ),
-        prompt_last=True,
-        model_option="-m",
-        passed=("CODEX_HOME", "CODEX_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
-    ),
-    "gemini": Preset(
-        program="gemini",
-        before=(),
-        prompt_option=("-p",),
-        after=("-o", "stream-json", "--skip-trust", "--approval-mode", "yolo"),
-        model_option="-m",
-        quiet={"GEMINI_CLI_NO_RELAUNCH": "true"},
-        passed=("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GEMINI_CLI_HOME", *_GOOGLE),
-        meanings={
-            42: "bad input",
-            53: "turn limit",
-            55: "untrusted folder",
-            144: "the service answered 400",
-            145: "the service answered 401: the key is not accepted",
-            173: "the service answered 429: too many requests",
-            244: "the service answered 500",
-        },
-    ),
-    "copilot": Preset(
-        program="copilot",
-        before=(),
-        prompt_option=("-p",),
-        after=("--output-format", "json", "--no-ask-user", "--no-auto-update", "--allow-all-tools"),
-        quiet={"COPILOT_AUTO_UPDATE": "false"},
-        passed=(
-            "COPILOT_HOME",
-            "COPILOT_MODEL",
-            "COPILOT_OFFLINE",
-            "COPILOT_PROVIDER_API_KEY",
-            "COPILOT_PROVIDER_BASE_URL",
-            "COPILOT_PROVIDER_TYPE",
-            "COPILOT_GITHUB_TOKEN",
-            "GH_TOKEN",
-            "GITHUB_TOKEN",
-        ),
-    ),
-    "opencode": Preset(
-        program="opencode",
-        before=("run", "--format", "json", "--auto"),
-        prompt_last=True,
-        model_option="-m",
-        quiet={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_LSP_DOWNLOAD": "1"},
-        passed=(
-            "ANTHROPIC_API_KEY",
-            "OPENAI_API_KEY",
-            "GEMINI_API_KEY",
-            "OPENROUTER_API_KEY",
-            "OPENCODE_CONFIG",
-        ),
-    ),
-}
-"""In the order in which they are preferred when no agent is named."""
+_SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
+# We set no IS_SANDBOX ourselves: whether this machine is a sandbox is not ours to claim.
+_ROOT = (
+    "it refuses to work as root; if this machine is a throw-away container, "
+    "say so with IS_SANDBOX=1 in your environment or in `env` of the agent"
+)
 
 
 class PresetAgent:
     """Starts a known coding agent headless; implements `ports.Agent`.
 
     Its word that it succeeded is worth nothing: what it did is judged by the tree and the checks.
+    `secrets` are the names that it will be given, `contained` tells that its home is always one of ours; both
+    count only when it is looked whether it can prove who asks.
     """
 
     takes_prompt = True
@@ -154,6 +61,8 @@ class PresetAgent:
         model: str | None = None,
         args: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
+        secrets: tuple[str, ...] = (),
+        contained: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         redactor: Redactor | None = None,
     ) -> None:
@@ -162,6 +71,8 @@ class PresetAgent:
         self._model = model
         self._args = args
         self._variables = dict(variables or {})
+        self._secrets = secrets
+        self._contained = contained
         self._limits = limits
         self._redactor = redactor or Redactor()
 
@@ -171,41 +82,131 @@ class PresetAgent:
         return tuple(name for name in self.preset.passed if name.endswith(_KEYS))
 
     def probe(self) -> AgentHealth:
-        """Returns where it is and which version it says it is; starts no turn."""
+        """Returns where it is, which version it says it is, and whether it can prove who asks.
+
+        Starts no turn and asks nobody: keys are looked for in variables, logins in files.
+        """
         environment = self._probe_environment()
         path = find_program(self.preset.program, environment)
         if path is None:
             return AgentHealth(Health.MISSING, detail=f"{self.preset.program} was not found on PATH")
         health = ask_version(path, environment)
-        if health.health is Health.READY and self._refuses(environment):
+        if health.health is not Health.READY:
+            return health
+        if self._refuses(environment):
             return AgentHealth(Health.BROKEN, path, health.version, _ROOT)
-        return health
+        login = self._login(environment)
+        return replace(
+            health,
+            detail=f"not logged in: {self.preset.home.log_in}" if login is Login.NONE else "",
+            log_in=self.preset.home.log_in,
+            tested=is_within(health.version, self.preset.tested),
+            range=self.preset.tested,
+            login=login,
+        )
+
+    @property
+    def hard_limits(self) -> frozenset[str]:
+        """Returns which limits of a request it keeps itself."""
+        options = {"max_turns": self.preset.max_turns, "max_cost_usd": self.preset.max_cost_usd}
+        return frozenset(name for name, option in options.items() if option)
+
+    @property
+    def rules(self) -> Rules:
+        """Returns what is known beforehand of how its turns end."""
+        preset = self.preset
+        return Rules(preset.meanings, preset.denials, tells_end=True, is_metered=preset.is_metered)
+
+    def is_installed(self) -> bool:
+        """Returns whether its program is on PATH; starts nothing."""
+        return find_program(self.preset.program, self._probe_environment()) is not None
 
     def run(
         self, request: AgentRequest, *, worktree: Path, cancelled: Callable[[], bool]
     ) -> Iterator[AgentEvent]:
-        """Yields the events of one turn; see `turn.take_turn`. Its JSON goes to the transcript alone."""
-        by_argument = len(request.prompt.encode("utf-8", "surrogateescape")) <= MAX_ARGUMENT_BYTES
-        invocation = Invocation(
-            argv=(self._program(), *self.argv(request.prompt if by_argument else None)[1:]),
-            stdin=b"" if by_argument else request.prompt.encode("utf-8", "surrogateescape"),
-            variables={**self.preset.quiet, **self._variables},
-            passed=self.preset.passed,
-            limits=self._limits,
-            redactor=self._redactor,
-            meanings=self.preset.meanings,
-            shows=_is_for_people,
-        )
-        return take_turn(invocation, request, worktree=worktree, cancelled=cancelled)
+        """Yields the events of one turn; see `turn.take_turn`.
 
-    def argv(self, prompt: str | None) -> tuple[str, ...]:
-        """Returns its command line; without a prompt it reads one from standard input."""
-        preset = self.preset
+        A session that cannot be one ends it before anything starts.
+
+        Raises:
+            DiskFailed: transcript or home cannot be written.
+        """
+        if request.continues and not _SESSION.fullmatch(request.continues):
+            words = f"{request.continues[:100]!r} can be no session of its own"
+            yield Finished(Ending.FAILED, None, words, Usage(), cause=Cause.SESSION_LOST)
+            return
+        invocation = self._invocation(request)
+        for event in take_turn(invocation, request, worktree=worktree, cancelled=cancelled):
+            yield self._advised(event) if isinstance(event, Finished) else event
+
+    def argv(
+        self, prompt: str | None, request: AgentRequest | None = None, *, chosen: str = ""
+    ) -> tuple[str, ...]:
+        """Returns its command line; without a prompt it reads one from standard input.
+
+        `chosen` is the id that a new session gets, where the tool lets us choose it.
+        """
+        preset, session = self.preset, request.continues if request is not None else ""
         asked = () if prompt is None else (*preset.prompt_option, harmless(argument(prompt)))
         model = (preset.model_option, self._model) if self._model else ()
-        options = (*preset.after, *model, *self._args)
+        going_on = tuple(word.replace("{session}", session) for word in preset.resume) if session else ()
+        limits = self._hard_limits(request) if request is not None else ()
+        new = tuple(word.replace("{session}", chosen) for word in preset.choose) if chosen else ()
+        options = (*preset.after, *model, *new, *limits, *self._args)
+        before = preset.before
+        if session and preset.resume_before:
+            before, asked = preset.resume_before, (*going_on, *asked)
+        else:
+            options = (*going_on, *options) if not preset.prompt_last else (*options, *going_on)
         words = (*options, *asked) if preset.prompt_last else (*asked, *options)
-        return (preset.program, *preset.before, *words)
+        return (preset.program, *before, *words)
+
+    def _hard_limits(self, request: AgentRequest) -> tuple[str, ...]:
+        preset, words = self.preset, []
+        if preset.max_turns and request.max_turns is not None:
+            words += [preset.max_turns, str(request.max_turns)]
+        if preset.max_cost_usd and request.max_cost_usd is not None:
+            words += [preset.max_cost_usd, f"{request.max_cost_usd:.6f}".rstrip("0").rstrip(".")]
+        return tuple(words)
+
+    def _invocation(self, request: AgentRequest) -> Invocation:
+        preset, prompt = self.preset, request.prompt.encode("utf-8", "surrogateescape")
+        asked = request.prompt if len(prompt) <= MAX_ARGUMENT_BYTES else None
+        chosen = str(uuid4()) if preset.choose and not request.continues else ""
+        return Invocation(
+            argv=(self._program(), *self.argv(asked, request, chosen=chosen)[1:]),
+            stdin=b"" if asked is not None else prompt,
+            variables={**preset.quiet, **self._home(request), **self._variables},
+            passed=preset.passed,
+            limits=self._limits,
+            parser=preset.parser,
+            rules=self.rules,
+            model=self._model or "",
+            session=chosen,
+            redactor=self._redactor,
+        )
+
+    def _home(self, request: AgentRequest) -> dict[str, str]:
+        if not request.home:
+            return {}
+        environment = child_environment(request, self._variables, self.preset.passed)
+        return settle(self.preset.home, request.home, environment)
+
+    def _advised(self, finished: Finished) -> Finished:
+        if finished.cause is not Cause.CREDENTIAL or finished.ending is not Ending.FAILED:
+            return finished
+        advice = f"give it a key, or log in with: {self.preset.home.log_in}"
+        return replace(finished, detail=f"{finished.detail}; {advice}")
+
+    def _login(self, environment: Mapping[str, str]) -> Login:
+        """Returns `none` only where nothing at all speaks for another way."""
+        if set(self._secrets) & set(self.credentials):
+            return Login.KEY
+        found = login_of(self.preset.home, self.credentials, environment)
+        places = self.preset.home.variables
+        others = [name for name in self.preset.passed if name not in places and environment.get(name)]
+        may_be = self._contained or self._variables or others
+        return Login.UNKNOWN if found is Login.NONE and may_be else found
 
     def _program(self) -> str:
         # Absolute, because it starts in the tree and PATH may have relative entries.
@@ -217,14 +218,3 @@ class PresetAgent:
     def _refuses(self, environment: Mapping[str, str]) -> bool:
         root = hasattr(os, "geteuid") and os.geteuid() == 0
         return self.preset.refuses_root and root and environment.get("IS_SANDBOX") != "1"
-
-
-# We set no IS_SANDBOX ourselves: whether this machine is a sandbox is not ours to claim.
-_ROOT = (
-    "it refuses to work as root; if this machine is a throw-away container, "
-    "say so with IS_SANDBOX=1 in your environment or in `env` of the agent"
-)
-
-
-def _is_for_people(line: str) -> bool:
-    return not line.startswith("{")

@@ -4,17 +4,53 @@ from __future__ import annotations
 
 import re
 
+from orchestrator.model.json import Json, JsonObject
+
 _ESCAPES = re.compile(
     "\x1b\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b\\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)|\x1b[@-Z\\\\^_]"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _MAX_LINE_BYTES = 4096
+_MAX_DETAIL = 2000
+_MAX_MEMBERS = 50
+_MAX_DEPTH = 6
 
 
 def plain_text(data: bytes) -> str:
     """Returns output as UTF-8 with replacements, without terminal escapes and control characters."""
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub("", _ESCAPES.sub("", text))
+
+
+def plain(text: str, limit: int) -> str:
+    """Returns what an agent said in its JSON in the same form, cut at `limit` characters."""
+    if len(text) <= limit and text.isprintable():
+        return text  # the most of them: names, paths, ids
+    clean = plain_text(text[: 2 * limit].encode("utf-8", "replace"))
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def brief(detail: JsonObject) -> JsonObject:
+    """Returns what an agent told of a tool's use, small enough to be kept: files are in the tree."""
+    found = _brief(detail, _MAX_DEPTH)
+    return found if isinstance(found, dict) else {}
+
+
+def _brief(value: Json, depth: int) -> Json:
+    if isinstance(value, str):
+        return plain(value, _MAX_DETAIL)
+    if value is None or isinstance(value, bool | int | float):
+        return value if _is_storable(value) else str(value)[:_MAX_LINE_BYTES]
+    if depth == 0:
+        return "…"
+    if isinstance(value, dict):
+        members = list(value.items())[:_MAX_MEMBERS]
+        return {plain(name, 200): _brief(each, depth - 1) for name, each in members}
+    return [_brief(each, depth - 1) for each in list(value)[:_MAX_MEMBERS]]
+
+
+def _is_storable(value: float | None) -> bool:
+    return value is None or abs(value) < 2**63  # false for what is not a number, too
 
 
 class LineReader:
@@ -27,7 +63,7 @@ class LineReader:
     def feed(self, data: bytes) -> list[str]:
         """Returns the lines that `data` completes, blank ones left out."""
         *complete, rest = (self._rest + data).split(b"\n")
-        lines = [line for line in (self._shown(part) for part in complete) if line]
+        lines = [line for line in (shown(part) for part in complete) if line]
         self._rest = rest[: _MAX_LINE_BYTES + 1]
         self.last = lines[-1] if lines else self.last
         return lines
@@ -36,5 +72,7 @@ class LineReader:
         """Returns the last line when the stream ended without a line end."""
         return self.feed(b"\n") if self._rest else []
 
-    def _shown(self, line: bytes) -> str:
-        return plain_text(line[:_MAX_LINE_BYTES]).strip()
+
+def shown(line: bytes) -> str:
+    """Returns the beginning of a line of output as people see it."""
+    return plain_text(line[:_MAX_LINE_BYTES]).strip()

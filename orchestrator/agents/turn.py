@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from orchestrator.agents.text import LineReader
+from orchestrator.agents.backlog import Backlog
+from orchestrator.agents.listening import Ear, PeopleEar, StreamEar
+from orchestrator.agents.outcome import Facts, Rules, conclude
+from orchestrator.agents.stream import Account, StreamParser
 from orchestrator.fs.disk import Disk
-from orchestrator.model.agent import AgentEvent, AgentRequest, Ending, Finished, Said, Started
+from orchestrator.model.agent import AgentEvent, AgentRequest, Finished, Said, Started
 from orchestrator.model.run import Usage
 from orchestrator.process.command import Command, Ended, Limits
 from orchestrator.process.spawn import minimal_environment, supervise
+from orchestrator.process.wire import Wire
 from orchestrator.redaction.redactor import Redactor
 
 _POLL_S = 0.2
 _SAY_EVERY_S = 1.0
-_MAX_SAID = 4000
-_MAX_LINES = 100
 _NETWORK = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
     "http_proxy", "https_proxy", "no_proxy", "all_proxy",
@@ -32,15 +32,17 @@ _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME
 
 
 _UNLIMITED = Limits()
+_NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """How an agent is started for one turn.
+    """How an agent is started for one turn, and how it is understood.
 
     `variables` are added to the minimal environment, `passed` names those that it gets from the caller's.
-    `meanings` explains exit statuses; `shows` decides which lines of its output are for people;
-    `redactor` takes secrets out of all of it.
+    `parser` understands its output where that is made for machines; `rules` are what is known of it
+    beforehand, `model` is the one that it is told to use, `session` the id that its new session gets from us;
+    `redactor` takes secrets out of its transcript.
     """
 
     argv: tuple[str, ...]
@@ -48,8 +50,10 @@ class Invocation:
     variables: Mapping[str, str] | None = None
     passed: tuple[str, ...] = ()
     limits: Limits = _UNLIMITED
-    meanings: Mapping[int, str] | None = None
-    shows: Callable[[str], bool] = lambda line: True
+    parser: Callable[[], StreamParser] | None = None
+    rules: Rules = _NO_RULES
+    model: str = ""
+    session: str = ""
     redactor: Redactor = field(default_factory=Redactor)
 
 
@@ -73,17 +77,18 @@ def child_environment(
 def take_turn(
     invocation: Invocation, request: AgentRequest, *, worktree: Path, cancelled: Callable[[], bool]
 ) -> Iterator[AgentEvent]:
-    """Yields `Started` (unless it cannot start), what the agent prints for people, and `Finished`.
+    """Yields `Started` (unless it cannot start), what the agent tells or prints for people, and `Finished`.
 
     The agent's program runs only after the consumer has asked for the event that follows `Started`, so that
-    its process can be recorded first. `cancelled` is called in the consumer's thread. When the iterator is
-    closed, or an error passes through it, every process of the turn is gone before it ends.
+    its process can be recorded first. `cancelled` is called in the consumer's thread. A program that tells
+    more than the consumer takes has to wait. When the iterator is closed, or an error passes through it,
+    every process of the turn is gone before it ends.
 
     Raises:
         DiskFailed: the transcript cannot be written.
     """
     Disk().make_dir(Path(request.transcript).parent)
-    turn = _Turn(_command(invocation, request, worktree), invocation)
+    turn = _Turn(_command(invocation, request, worktree), invocation, request.continues)
     thread = threading.Thread(target=turn.supervise, name="agent-turn", daemon=True)
     thread.start()
     try:
@@ -91,6 +96,7 @@ def take_turn(
     finally:
         turn.stop.set()
         turn.recorded.set()
+        turn.backlog.close()
         thread.join()
 
 
@@ -108,7 +114,6 @@ def _command(invocation: Invocation, request: AgentRequest, worktree: Path) -> C
         argv=invocation.argv,
         cwd=worktree,
         environment=child_environment(request, invocation.variables or {}, invocation.passed),
-        stdin=invocation.stdin,
         timeout_s=request.timeout_s,
         idle_timeout_s=request.idle_timeout_s,
         log=Path(request.transcript),
@@ -119,112 +124,91 @@ def _command(invocation: Invocation, request: AgentRequest, worktree: Path) -> C
 
 
 class _Turn:
-    """The thread that supervises, and the queue by which the consumer hears of it."""
+    """The thread that supervises, and the backlog by which the consumer hears of it."""
 
-    def __init__(self, command: Command, invocation: Invocation) -> None:
+    def __init__(self, command: Command, invocation: Invocation, continued: str) -> None:
         self.stop = threading.Event()
         self.recorded = threading.Event()
         self._command = command
         self._invocation = invocation
-        self._queue: queue.SimpleQueue[tuple[int, int] | Ended | BaseException] = queue.SimpleQueue()
-        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
-        self._output, self._errors = LineReader(), LineReader()
+        self._continued = continued
+        parser = invocation.parser
+        self._ear: Ear = PeopleEar() if parser is None else StreamEar(parser())
+        self._opened = self._ear.account.open(invocation.session, invocation.model)
+        self._wire = Wire(self._hear)
+        self._wire.send(invocation.stdin)
+        self._wire.close()
+        self.backlog: Backlog[AgentEvent | Ended | BaseException] = Backlog(self._wire.hold)
 
     def supervise(self) -> None:
-        """Runs the agent to its end; the last thing it puts into the queue is how it ended."""
+        """Runs the agent to its end; the last thing it puts into the backlog is how it ended."""
         try:
-            ended = supervise(
+            last: Ended | BaseException = supervise(
                 self._command,
                 on_started=self._started,
-                on_output=lambda data: self._show(self._output.feed(data)),
-                on_error=lambda data: self._show(self._errors.feed(data)),
+                on_output=self._ear.printed,
+                on_error=self._ear.complained,
                 cancelled=self.stop.is_set,
+                wire=self._wire,
             )
         except BaseException as error:
-            self._queue.put(error)
-        else:
-            self._show(self._output.finish() + self._errors.finish())
-            self._queue.put(ended)
+            last = error
+        self.backlog.add(self._ear.finish())
+        self.backlog.add([last])
 
     def _started(self, process: tuple[int, int]) -> None:
-        self._queue.put(process)
+        self.backlog.add([Started(process)])
         self.recorded.wait()
 
-    def _show(self, lines: list[str]) -> None:
-        # A bounded queue of the newest: an agent may print faster than its lines can be recorded.
-        self._lines.extend(line for line in lines if self._invocation.shows(line))
+    def _hear(self, data: bytes) -> None:
+        self.backlog.add(self._ear.heard(data))
 
     def events(self, cancelled: Callable[[], bool]) -> Iterator[AgentEvent]:
-        """Yields the events of the turn; lines are gathered for a second before they are passed on."""
-        say_at = 0.0
+        """Yields the events of the turn; printed lines are gathered for a second before."""
+        say_at = ask_at = 0.0
         while True:
-            if not self.stop.is_set() and cancelled():
-                self.stop.set()
-                self.recorded.set()
-            item = self._next()
-            if self._lines and (isinstance(item, Ended) or time.monotonic() >= say_at):
-                yield Said(self._gathered())
-                say_at = time.monotonic() + _SAY_EVERY_S
+            if time.monotonic() >= ask_at:
+                ask_at = time.monotonic() + _POLL_S
+                if not self.stop.is_set() and cancelled():
+                    self.stop.set()
+                    self.recorded.set()
+            item = self.backlog.next(_POLL_S)
+            if isinstance(item, Ended) or time.monotonic() >= say_at:
+                lines = self._ear.lines()
+                if lines:
+                    yield Said(lines)
+                    say_at = time.monotonic() + _SAY_EVERY_S
             match item:
+                case None:
+                    continue
                 case Ended():
                     yield self._finished(item)
                     return
                 case BaseException():
                     raise item
-                case (_, _):
-                    yield Started(item)
-                    self.recorded.set()
-
-    def _next(self) -> tuple[int, int] | Ended | BaseException | None:
-        try:
-            return self._queue.get(timeout=_POLL_S)
-        except queue.Empty:
-            return None
-
-    def _gathered(self) -> str:
-        lines = []
-        while self._lines:
-            lines.append(self._lines.popleft())
-        text = "\n".join(lines)
-        return text if len(text) <= _MAX_SAID else "…" + text[1 - _MAX_SAID :]
+                case _:
+                    yield item
+            if isinstance(item, Started):
+                yield from self._opened
+                self.recorded.set()
 
     def _finished(self, ended: Ended) -> Finished:
-        usage = Usage(cpu_s=ended.cpu_s, wall_s=ended.wall_s, peak_memory_bytes=ended.peak_memory_bytes)
-        ending = _ending(ended)
-        return Finished(ending, ended.exit_status, self._detail(ended, ending), usage)
-
-    def _detail(self, ended: Ended, ending: Ending) -> str:
-        if ending is Ending.FINISHED:
-            return ""
-        if ending is not Ending.FAILED:
-            return ended.detail or _STOPPED[ending]
-        if ended.cause == "not-started":
-            return ended.detail or "it could not be started"
-        last = self._errors.last or self._output.last
-        said = f": {last[:500]}" if last else ""
-        if ended.exit_status is None:
-            return f"killed by signal {ended.signal}{said}"
-        meaning = (self._invocation.meanings or {}).get(ended.exit_status)
-        explained = f" ({meaning})" if meaning else ""
-        return f"exit status {ended.exit_status}{explained}{said}"
-
-
-_STOPPED = {
-    Ending.CANCELLED: "stopped on request",
-    Ending.DEADLINE: "stopped because its time was over",
-    Ending.IDLE: "stopped because it was silent for too long",
-}
-
-
-def _ending(ended: Ended) -> Ending:
-    match ended.cause:
-        case "cancelled":
-            return Ending.CANCELLED
-        case "deadline":
-            return Ending.DEADLINE
-        case "idle":
-            return Ending.IDLE
-        case "exited" if ended.exit_status == 0:
-            return Ending.FINISHED
-        case _:
-            return Ending.FAILED
+        account: Account = self._ear.account
+        facts = Facts(ended, account, self._ear.last_line, self._ear.errors, self._continued)
+        conclusion = conclude(facts, self._invocation.rules)
+        measured = replace(
+            account.usage or Usage(),
+            cpu_s=ended.cpu_s,
+            wall_s=ended.wall_s,
+            peak_memory_bytes=ended.peak_memory_bytes,
+        )
+        return Finished(
+            conclusion.ending,
+            ended.exit_status,
+            conclusion.detail,
+            measured,
+            answer=account.answer,
+            cause=conclusion.cause,
+            agent_session=account.agent_session,
+            model=account.model or self._invocation.model,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from orchestrator.cli.invocation import invocation
+from orchestrator.cli.keeping_safe import take_out_if_over
 from orchestrator.cli.lookups import RunArgument, find_run
 
 
@@ -17,6 +18,7 @@ def cancel(ctx: typer.Context, run: RunArgument) -> int:
     with call.open(writes=True, run=run) as workspace:
         found = find_run(workspace, run)
         after = cancel_run(workspace.context, found.id)
+        take_out_if_over(workspace, found.id, call.screen)
     if call.screen.as_json:
         call.screen.json({"run_id": after.id, "status": after.status, "requested": True})
         return 0

@@ -7,6 +7,7 @@ COMMANDS = {
     "deinit": "Take orchestrator out of this repository again.",
     "run": "Let agents work on a task in an isolated tree, check it, and leave a branch.",
     "resume": "Go on with an interrupted, failed or waiting run.",
+    "plan": "Show the phases in which a task would be worked on; change nothing.",
     "status": "Show problems first, then runs.",
     "log": "Show what happened in a run, in order.",
     "diff": "Show what a run changed.",
@@ -38,7 +39,7 @@ GROUPS = frozenset({"config", "agents", "secrets", "sessions", "bundle"})
 """Commands that have commands of their own."""
 
 LATER = frozenset(
-    {"plan", "migrate", "approvals", "approve", "reject", "index"}
+    {"migrate", "approvals", "approve", "reject", "index"}
     | {"search", "why", "compare", "chat", "serve", "worker", "mcp"}
 )
 """Commands of versions to come: refused as such, never taken for a misspelling."""

@@ -98,9 +98,15 @@ def schema(ctx: typer.Context) -> int:
 
 @app.command("validate", cls=Command, add_help_option=False)
 def validate(ctx: typer.Context) -> int:
-    """Check the configuration; every problem is named with its place."""
+    """Check configuration and templates of prompts; every problem is named with its place."""
     call = invocation(ctx)
+    from pathlib import Path
+
+    from orchestrator.config.prompts import check_config_prompts, supplied_prompts
+
     loaded = load_configuration(call)
+    located = call.locate()
+    check_config_prompts(loaded.config, supplied_prompts(Path(located.checkout), Path(located.home)))
     if call.screen.as_json:
         call.screen.json({"valid": True, "digest": loaded.digest})
     call.screen.out("The configuration is valid.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from orchestrator.cli.invocation import invocation
+from orchestrator.cli.keeping_safe import take_out_if_over
 from orchestrator.cli.lookups import RunArgument, find_run
 from orchestrator.errors import Refused
 
@@ -22,6 +23,7 @@ def discard(ctx: typer.Context, run: RunArgument) -> int:
                 "Nothing was discarded.", code="not-confirmed", hint="Its checkpoints stay in any case."
             )
         way_back = discard_run(workspace.context, found.id)
+        take_out_if_over(workspace, found.id, call.screen)
     if call.screen.as_json:
         call.screen.json(
             {

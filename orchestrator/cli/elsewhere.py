@@ -48,13 +48,16 @@ def restore_from_remote(
     """
     from orchestrator.cli.config import load_configuration
     from orchestrator.repo.remote import Remote
+    from orchestrator.sessions.carrying import carried_anywhere
     from orchestrator.sessions.place import place_to_fetch, user_consents
     from orchestrator.sessions.restore import bring_back, fetch_saved
 
     where = target(call)
-    place = place_to_fetch(where.repository, load_configuration(call).config.session, user_consents())
+    settings = load_configuration(call).config.session
+    place = place_to_fetch(where.repository, settings, user_consents())
     remote = Remote(where.repository, place.url, name=place.name)
-    found, problems = fetch_saved(where, remote, session=session, run_id=run_id)
+    carried = carried_anywhere(remote, settings)
+    found, problems = fetch_saved(where, remote, session=session, run_id=run_id, carried=carried)
     restored = bring_back(where, found)
     restored.problems += problems
     return restored
@@ -62,13 +65,20 @@ def restore_from_remote(
 
 def target(call: Invocation) -> Target:
     """Returns the repository that runs are brought back to; nothing of it is trusted."""
+    from orchestrator.cli.config import load_configuration
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.repo.repository import Repository
     from orchestrator.sessions.giving_way import Target
 
     located = call.locate()
-    repository = Repository(located, trusted=False)
-    return Target(located, OrchestratorPaths(Path(located.home)), repository, call.redactor)
+    root = load_configuration(call).config.worktrees.root
+    return Target(
+        located,
+        OrchestratorPaths(Path(located.home)),
+        Repository(located, trusted=False),
+        call.redactor,
+        trees_root=Path(root).expanduser() if root else None,
+    )
 
 
 def tell(call: Invocation, restored: Restored) -> None:

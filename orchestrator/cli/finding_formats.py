@@ -79,6 +79,7 @@ def as_json(item: Listed) -> dict[str, Json]:
         "file": file or None,
         "line": line or None,
         "rule": finding.rule or None,
+        "sources": list(finding.sources),
         "identity": finding.identity,
         "new": item.is_new,
         "resolved": item.resolved,
@@ -129,6 +130,8 @@ def _sarif_result(item: Listed) -> dict[str, Json]:
         "partialFingerprints": {"orchestratorIdentity/v1": finding.identity},
         "baselineState": "absent" if item.resolved else "new" if item.is_new else "unchanged",
     }
+    if finding.sources:
+        result["properties"] = {"sources": list(finding.sources)}
     file, line = _place(finding)
     if file:
         region: dict[str, Json] = {"region": {"startLine": line}} if line else {}
@@ -145,10 +148,14 @@ def _uri(path: str) -> str:
 
 def _told_rule(finding: Finding) -> str:
     """Returns the rule unless the message begins with it, as that of a test does with the test's name."""
+    if finding.sources:
+        return ", ".join(finding.sources)
     return "" if finding.message.startswith(finding.rule) else finding.rule
 
 
 def _rule_id(finding: Finding) -> str:
+    if finding.sources:
+        return f"{finding.category}/review"
     return f"{finding.category}/{finding.rule}" if finding.rule else str(finding.category)
 
 
@@ -196,7 +203,7 @@ def _annotation(finding: Finding) -> str:
     properties = {
         "file": file,
         "line": str(line) if line else "",
-        "title": f"{finding.category}: {finding.rule}" if finding.rule else str(finding.category),
+        "title": f"{finding.category}: {_told_rule(finding)}" if finding.rule else str(finding.category),
     }
     told = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
     return f"::{_GITHUB_LEVEL[finding.severity]} {told}::{_data(finding.message)}"
@@ -220,7 +227,8 @@ def _markdown(listed: Sequence[Listed]) -> str:
 def _markdown_row(item: Listed) -> str:
     finding = item.finding
     state = "resolved" if item.resolved else "new" if item.is_new else "in the base too"
-    message = f"{_told_rule(finding)} {finding.message}".strip()
+    rule = f"{_told_rule(finding)}:" if finding.sources else _told_rule(finding)
+    message = f"{rule} {finding.message}".strip()
     cells = (finding.severity, finding.category, finding.location, message, state)
     return "| " + " | ".join(_markdown_cell(cell) for cell in cells) + " |\n"
 

@@ -20,6 +20,8 @@ Commands:
   run            Let agents work on a task in an isolated tree, check it, and
                  leave a branch.
   resume         Go on with an interrupted, failed or waiting run.
+  plan           Show the phases in which a task would be worked on; change
+                 nothing.
   status         Show problems first, then runs.
   log            Show what happened in a run, in order.
   diff           Show what a run changed.
@@ -126,6 +128,10 @@ Options:
   --include-changes              Start from your uncommitted changes too.
   --wait                         Wait here instead of ending with status 6.
   --max-time S                   Seconds for the whole run.  [x>=1]
+  --max-cost USD                 US dollars for the whole run, as far as agents
+                                 tell.  [x>=1e-06]
+  --max-turns N                  Turns of models (or uses of tools) in the whole
+                                 run.  [x>=1]
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -150,6 +156,29 @@ Options:
   --watch  With --due: stay and look again.
   --trust  Trust this repository for this call.
   --wait   Wait here instead of ending with status 6.
+
+Options of every command, before or after its name:
+  --json         One JSON object on standard output (NDJSON events for run and
+                 resume).
+  -q, --quiet    Results and errors only.
+  -v, --verbose  Say more; twice: everything.
+  --debug        Show a traceback when something fails.
+  -C DIR         Work as if started in DIR.
+  -y, --yes      Answer every question with yes.
+  --no-input     Never ask; implied without a terminal or when CI is set.
+  --help         Show this message and exit.
+''',
+    'plan': r'''Usage: orchestrator plan [OPTIONS] TASK
+
+  Show the phases in which a task would be worked on; change nothing.
+
+Arguments:
+  TASK <str>  What shall be done; - reads it from standard input.  [required]
+
+Options:
+  --base REF  Plan for here instead of HEAD.
+  --mermaid   Print it as a Mermaid flowchart.
+  --trust     Trust this repository for this call.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -722,7 +751,7 @@ Options of every command, before or after its name:
 Commands:
   show      Show every value that applies.
   schema    Print the JSON schema of workflow.yaml.
-  validate  Check the configuration; every problem is named with its place.
+  validate  Check configuration and templates of prompts; every problem is...
   explain   Say what a key means, what applies, and which line says so.
 
 Options of every command, before or after its name:
@@ -771,7 +800,8 @@ Options of every command, before or after its name:
 ''',
     'config validate': r'''Usage: orchestrator config validate [OPTIONS]
 
-  Check the configuration; every problem is named with its place.
+  Check configuration and templates of prompts; every problem is named with its
+  place.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -804,10 +834,10 @@ Options of every command, before or after its name:
 ''',
     'agents': r'''Usage: orchestrator agents [OPTIONS] COMMAND [ARGS]...
 
-  List agents, their versions and health.
+  List agents, their versions, health and logins.
 
 Commands:
-  check  Check that agents can be started; exit status 1 when one of them...
+  check  Check that agents can be started, free and offline; exit status 1...
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and
@@ -822,10 +852,14 @@ Options of every command, before or after its name:
 ''',
     'agents check': r'''Usage: orchestrator agents check [OPTIONS] [NAME]
 
-  Check that agents can be started; exit status 1 when one of them cannot.
+  Check that agents can be started, free and offline; exit status 1 when one
+  cannot, 4 without a key.
 
 Arguments:
   NAME <str>  One agent; all by default.
+
+Options:
+  --turn  Let NAME answer one word: asks its service, costs a few tokens.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

@@ -44,16 +44,40 @@ def save_what_is_left(workspace: Workspace, run: Run, screen: Screen) -> None:
 
     repository, session = workspace.repository, workspace.loaded.config.session
     if not is_push_on(repository, session):
-        return
+        return None
     words = f"orchestrator resume {run.id}"
     try:
+        if needs_no_carrying(workspace, run):
+            return take_out_if_over(workspace, run.id, screen)
         if run.id in pushed_runs(repository, session):
-            return
+            return None
         lock = FileLock(workspace.paths.run_lock(run.id), what=f"run {run.id}", command=words)
         with lock, saved_elsewhere(workspace, run.id, lambda: False, screen) as (context, _):
             context.persist(PersistReason.RESTS)
     except OrchestratorError as error:
         screen.warn(f"Run {run.id} is not saved elsewhere: {error.message}")
+    return None
+
+
+def needs_no_carrying(workspace: Workspace, run: Run) -> bool:
+    """Returns whether a run is carried by the user's branch alone, and need not be any more."""
+    from orchestrator.sessions.withdrawing import needs_no_carrying as needs_none
+
+    return needs_none(workspace.repository, workspace.paths, workspace.loaded.config.session, run)
+
+
+def take_out_if_over(workspace: Workspace, run_id: RunId, screen: Screen) -> None:
+    """Takes the commit that carries a run off the user's branch at the remote, where that is how it is saved.
+
+    Nothing happens while the run can still be gone on with or merged.
+    """
+    session = workspace.loaded.config.session
+    if "working-branch" not in session.transports:
+        return
+    from orchestrator.sessions.withdrawing import take_out_if_over as take_out
+
+    run = workspace.state.get_run(run_id)
+    take_out(workspace.repository, workspace.paths, session, run, screen.warn)
 
 
 def _persister(workspace: Workspace, run_id: RunId, screen: Screen) -> Persister | None:

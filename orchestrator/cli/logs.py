@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _DEBUG = frozenset(
-    {EventKind.AGENT_SAID, EventKind.AGENT_TOOL, EventKind.AGENT_USAGE, EventKind.CHECK_STARTED}
+    {
+        EventKind.AGENT_SAID,
+        EventKind.AGENT_SESSION,
+        EventKind.AGENT_PERMISSION,
+        EventKind.AGENT_TOOL,
+        EventKind.AGENT_USAGE,
+        EventKind.CHECK_STARTED,
+    }
 )
 _WARNING = frozenset(
     {EventKind.INTERVENTION_REQUESTED, EventKind.FINGERPRINT_CHANGED, EventKind.RUN_RECOVERED}

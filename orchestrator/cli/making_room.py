@@ -93,6 +93,7 @@ def pushed_check(workspace: Workspace) -> IsPushed:
 
     The remote is asked once, and only when somebody wants to know. What it does not tell counts as not there.
     """
+    from orchestrator.cli.keeping_safe import needs_no_carrying
     from orchestrator.sessions.pruning import everything_is_pushed
     from orchestrator.sessions.pushed import is_push_on, pushed_runs
 
@@ -107,7 +108,7 @@ def pushed_check(workspace: Workspace) -> IsPushed:
         except OrchestratorError:
             return frozenset()
 
-    return lambda run_id: run_id in pushed()
+    return lambda run: run.id in pushed() or needs_no_carrying(workspace, run)
 
 
 def here(workspace: Workspace) -> Here:

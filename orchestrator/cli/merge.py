@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.invocation import invocation
+from orchestrator.cli.keeping_safe import take_out_if_over
 from orchestrator.cli.lookups import RunArgument, find_run
 from orchestrator.cli.status_view import short_branch
 
@@ -23,6 +24,7 @@ def merge(
     with call.open(writes=True, trust_now=trust, run=run) as workspace:
         found = find_run(workspace, run)
         done = merge_run(workspace.context, found.id)
+        take_out_if_over(workspace, found.id, call.screen)
     if call.screen.as_json:
         call.screen.json(
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from orchestrator.model.event import Event, EventKind
+from orchestrator.model.finding import REVIEW
 from orchestrator.model.json import JsonObject
 
 Told = Callable[[JsonObject], str]
@@ -19,7 +20,12 @@ def describe(event: Event) -> str:
 
 def headline(event: Event) -> str:
     """Returns what a live view shows as the current activity, empty when the event changes none."""
-    activities = (EventKind.STEP_STARTED, EventKind.CHECK_STARTED, EventKind.RUN_WAITING)
+    activities = (
+        EventKind.STEP_STARTED,
+        EventKind.CHECK_STARTED,
+        EventKind.RUN_WAITING,
+        EventKind.PLAN_ASKED,
+    )
     return describe(event) if event.kind in activities else ""
 
 
@@ -58,11 +64,25 @@ def _planned(data: JsonObject) -> str:
     return "plan: " + ", ".join(f"{phase} {name}" for phase, name in planned_phases(data))
 
 
+def _asked(data: JsonObject) -> str:
+    again = text_of(data, "step") not in ("", "1")
+    return f"{text_of(data, 'agent') or 'somebody'} is asked for a plan{' again' if again else ''}"
+
+
+def _rounded(data: JsonObject) -> str:
+    count = text_of(data, "suggestions")
+    brought = f", {count} suggestion{'' if count == '1' else 's'}" if count else ""
+    stopped = text_of(data, "stopped")
+    after = f"no further one: {stopped}" if stopped else "another one follows"
+    return f"round {text_of(data, 'round')} of {text_of(data, 'rounds')} ended{brought}; {after}"
+
+
 def _stepped(data: JsonObject) -> str:
     of = f" of {text_of(data, 'steps')}" if text_of(data, "steps") not in ("", "1") else ""
+    round_ = f", round {text_of(data, 'round')}" if text_of(data, "rounds") not in ("", "1") else ""
     attempt = f", attempt {text_of(data, 'attempt')}" if text_of(data, "attempt") not in ("", "1") else ""
     what = f" ({text_of(data, 'task')})" if text_of(data, "task") else ""
-    return f"step {text_of(data, 'step')}{of}{attempt}: {text_of(data, 'agent')}{what}"
+    return f"step {text_of(data, 'step')}{of}{round_}{attempt}: {text_of(data, 'agent')}{what}"
 
 
 def _checked(data: JsonObject) -> str:
@@ -81,10 +101,13 @@ def _check_name(data: JsonObject) -> str:
 
 
 def _found(data: JsonObject) -> str:
+    by = text_of(data, "rule").removeprefix(REVIEW) if text_of(data, "rule").startswith(REVIEW) else ""
+    said = f" ({by.replace(',', ', ')})" if by else ""
     old = "" if data.get("is_new", data.get("new", True)) else " (in the base too)"
     place = text_of(data, "location")
     where = f"{place}: " if place else ""
-    return f"{text_of(data, 'severity')} {text_of(data, 'category')}: {where}{text_of(data, 'message')}{old}"
+    what = f"{text_of(data, 'severity')} {text_of(data, 'category')}"
+    return f"{what}: {where}{text_of(data, 'message')}{old}{said}"
 
 
 def _decided(data: JsonObject) -> str:
@@ -122,6 +145,8 @@ _WORDS: dict[EventKind, Told] = {
     EventKind.RUN_CANCEL_REQUESTED: lambda d: "somebody asked the run to stop",
     EventKind.RUN_ARCHIVED: lambda d: f"run archived in {text_of(d, 'ref')}",
     EventKind.RUN_FINISHED: _finished,
+    EventKind.PLAN_ASKED: _asked,
+    EventKind.PLAN_REFUSED: lambda d: f"that is no plan: {text_of(d, 'reason')}",
     EventKind.PLAN_READY: _planned,
     EventKind.PHASE_STARTED: lambda d: f"phase {phase_of(d)} started",
     EventKind.PHASE_FINISHED: lambda d: f"phase {phase_of(d)} {text_of(d, 'status')}",
@@ -131,10 +156,16 @@ _WORDS: dict[EventKind, Told] = {
     EventKind.STEP_FINISHED: lambda d: f"step {text_of(d, 'step')} {text_of(d, 'ending')}",
     EventKind.AGENT_SAID: lambda d: f"agent: {text_of(d, 'text')}",
     EventKind.AGENT_TOOL: lambda d: f"agent uses {text_of(d, 'tool')}",
+    EventKind.AGENT_SESSION: lambda d: f"agent session {text_of(d, 'agent_session')}",
+    EventKind.AGENT_PERMISSION: lambda d: (
+        f"agent asks for {text_of(d, 'tool')}: {'granted' if d.get('granted') else 'denied'}"
+    ),
     EventKind.CHECK_STARTED: lambda d: f"check {_check_name(d)} started",
     EventKind.CHECK_FINISHED: _checked,
+    EventKind.ROUND_FINISHED: _rounded,
     EventKind.CHECKPOINT_CREATED: lambda d: f"checkpoint {text_of(d, 'commit')[:12]} {text_of(d, 'label')}",
     EventKind.FINDING_ADDED: lambda d: f"finding: {_found(d)}",
+    EventKind.FINDING_MERGED: lambda d: f"found by another too: {_found(d)}",
     EventKind.FINDING_RESOLVED: lambda d: f"resolved: {_found(d)}",
     EventKind.VERDICT_REACHED: _decided,
     EventKind.BRANCH_UPDATED: lambda d: (

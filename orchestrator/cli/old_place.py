@@ -113,6 +113,7 @@ def glanced(run: LegacyRun) -> RunGlance:
         "wake_at": None,
         "cancel_requested": False,
         "usage": {"input_tokens": None, "output_tokens": None, "cost_usd": None},
+        "spent": [],
         "last_event_at": None,
         "interventions": 0,
     }

@@ -8,6 +8,12 @@ from orchestrator.cli.invocation import Invocation
 from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.model.json import Json
 
+_TAKES = {
+    "ref": "refs of our own",
+    "branch": "branches orchestrator/state/…",
+    "working-branch": "a commit on {}, which changes no file and is taken out when a result is merged",
+}
+
 
 def agree(call: Invocation, *, wanted: bool) -> dict[str, Json]:
     """Records or takes back the consent for the remote's address, and tries whether it takes state.
@@ -20,22 +26,28 @@ def agree(call: Invocation, *, wanted: bool) -> dict[str, Json]:
     from orchestrator.paths import OrchestratorPaths
     from orchestrator.repo.remote import Remote
     from orchestrator.repo.repository import Repository
+    from orchestrator.sessions.carrying import carried_by
     from orchestrator.sessions.place import place_to_push, user_consents
     from orchestrator.sessions.probing import probe_transport
+    from orchestrator.sessions.withdrawing import take_out_known
 
     located = call.locate()
     repository = Repository(located, trusted=False)
     session = load_configuration(call).config.session
     place, store = place_to_push(repository, session), user_consents()
+    remote = Remote(repository, place.url, name=place.name)
+    carried = carried_by(remote, session)
     if not wanted:
+        if carried is not None and store.is_given(place.url):
+            take_out_known(carried, call.screen.warn)
         store.withdraw(place.url)
         call.screen.out(f"State is no longer pushed to {place.shown}.")
         return {"remote": place.shown, "agreed": False, "transport": None}
     store.give(place.url)
-    remote = Remote(repository, place.url, name=place.name)
     agreed = f"You agreed that state of runs is pushed to {place.shown}."
+    paths = OrchestratorPaths(Path(located.home))
     try:
-        found = probe_transport(remote, OrchestratorPaths(Path(located.home)), session.transports)
+        found = probe_transport(remote, paths, session.transports, carried=carried)
     except Refused as refusal:
         call.screen.out(agreed)
         call.screen.warn(f"{refusal.message} {refusal.hint}")
@@ -44,7 +56,7 @@ def agree(call: Invocation, *, wanted: bool) -> dict[str, Json]:
         call.screen.out(agreed)
         raise
     call.screen.out(f"State of runs is pushed to {place.shown} from now on.")
-    call.screen.note(f"It takes {'refs of our own' if found == 'ref' else 'branches orchestrator/state/…'}.")
+    call.screen.note(f"It takes {_TAKES[found].format(carried.short if carried else '')}.")
     return {"remote": place.shown, "agreed": True, "transport": found}
 
 

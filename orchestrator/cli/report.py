@@ -26,7 +26,8 @@ def report(ctx: typer.Context, run: RunArgument) -> int:
     except Refused as refusal:
         return old_place.show_report(call, old_place.found(call, run, refusal))
     if summary is not None:
-        call.screen.json({**summary, "report": render_markdown(built)})
+        spent = [dict(each) for each in built.spent]
+        call.screen.json({**summary, "spent": spent, "report": render_markdown(built)})
     else:
         write(sys.stdout, escape(call.redactor.text(render_markdown(built))))
     return 0

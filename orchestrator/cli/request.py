@@ -78,18 +78,3 @@ def require_one_worker(given: dict[str, str | None]) -> None:
             code="usage",
             hint=f"Keep one of them, such as: orchestrator run … {named[-1]} …",
         )
-
-
-def refuse_later(given: dict[str, float | None]) -> None:
-    """Refuses options of parts to come.
-
-    Raises:
-        Refused: `not-available`.
-    """
-    for option, value in given.items():
-        if value is not None:
-            raise Refused(
-                f"{option} is not available in this version.",
-                code="not-available",
-                hint="Limit the time instead: --max-time SECONDS",
-            )

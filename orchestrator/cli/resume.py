@@ -69,9 +69,13 @@ def _only_one_of_all(call: Invocation) -> str | None:
     found = resumable_runs(trees)
     if len(found) > 1:
         for each in found:
-            call.screen.error(f"  {each.run_id}  {each.status}  {each.task.splitlines()[0][:60]}")
+            call.screen.error(f"  {each.run_id}  {each.status}  {_title(each.task)}")
         raise _ambiguous(len(found), found[0].run_id)
     return found[0].run_id if found else None
+
+
+def _title(task: str) -> str:
+    return task.strip().partition("\n")[0][:60]
 
 
 def _ambiguous(count: int, first: str) -> Refused:
@@ -99,7 +103,7 @@ def _only_one(call: Invocation, workspace: Workspace) -> Run | None:
     if len(found) > 1:
         for each in found:
             status = each.status if each.status in rests else "interrupted"
-            call.screen.error(f"  {each.id}  {status}  {each.task.splitlines()[0][:60]}")
+            call.screen.error(f"  {each.id}  {status}  {_title(each.task)}")
         raise _ambiguous(len(found), found[0].id)
     return found[0]
 

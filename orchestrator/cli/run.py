@@ -59,8 +59,16 @@ def run(
     max_time: Annotated[
         float | None, typer.Option(metavar="S", min=1, help="Seconds for the whole run.")
     ] = None,
-    max_cost: Annotated[float | None, typer.Option(hidden=True)] = None,
-    max_turns: Annotated[float | None, typer.Option(hidden=True)] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            metavar="USD", min=0.000001, help="US dollars for the whole run, as far as agents tell."
+        ),
+    ] = None,
+    max_turns: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Turns of models (or uses of tools) in the whole run."),
+    ] = None,
 ) -> int:
     """Lets agents work on a task, checks what they leave, and leaves a branch."""
     call = invocation(ctx)
@@ -73,7 +81,6 @@ def run(
     from orchestrator.workspace import make_stored_known
 
     asked.require_one_worker({"--workflow": workflow, "--agent": agent, "--command": command})
-    asked.refuse_later({"--max-cost": max_cost, "--max-turns": max_turns})
     words = asked.split_command(command)
     wanted_id = parse_run_id(run_id) if run_id is not None else None
     phases = asked.read_plan(plan, call.directory)
@@ -88,6 +95,8 @@ def run(
             integrate=integrate or Integrate(config.git.integrate),
             require_clean=require_clean,
             max_time_s=max_time,
+            max_cost_usd=max_cost,
+            max_turns=max_turns,
         )
         request = RunRequest(
             task=text,
@@ -99,6 +108,7 @@ def run(
             config=config,
             workflow_yaml=workspace.loaded.workflow_yaml,
             trusted=workspace.trust.trusted,
+            prompts=workspace.trust.prompts,
         )
         make_stored_known(workspace, config)
         shown = preview(workspace.context, request)
@@ -128,8 +138,10 @@ def _start(call: Invocation, workspace: Workspace, request: RunRequest, shown: P
     from orchestrator.cli.working import work_and_show
     from orchestrator.engine.secrets import require_secrets
     from orchestrator.engine.start import start_run
+    from orchestrator.engine.workflow import planner_step
 
-    require_secrets(workspace.context, request.config, request.options)
+    planner = planner_step(request.config) if shown.planner is not None else None
+    require_secrets(workspace.context, request.config, request.options, planner=planner)
     call.screen.out(f"run {shown.run_id}")
     for parts in first_screen(shown, workspace):
         call.screen.note(*parts)
@@ -153,7 +165,9 @@ def first_screen(shown: Preview, workspace: Workspace) -> list[tuple[str | Style
         *_surroundings(workspace),
     ]
     lines: list[tuple[str | Styled, ...]] = []
-    for number, phase in enumerate(shown.plan.phases):
+    if shown.plan is None:
+        lines.append((Styled("  plan      ", "dim"), f"{shown.planner} is asked for it first"))
+    for number, phase in enumerate(shown.plan.phases if shown.plan is not None else ()):
         after = f"  (after {', '.join(phase.dependencies)})" if phase.dependencies else ""
         lines.append(
             (Styled(f"  {'plan' if not number else '':<10}", "dim"), f"{phase.id}  {phase.name}{after}")
@@ -196,8 +210,9 @@ def _as_json(shown: Preview) -> dict[str, Json]:
         "branch": shown.branch,
         "phases": [
             {"id": p.id, "name": p.name, "description": p.description, "dependencies": list(p.dependencies)}
-            for p in shown.plan.phases
+            for p in (shown.plan.phases if shown.plan is not None else ())
         ],
+        "planner": shown.planner,
         "steps": [
             {"agent": step.agent, "task": step.task, "secrets": list(step.secrets)} for step in shown.steps
         ],

@@ -6,6 +6,7 @@ import os
 import sys
 
 from orchestrator.cli.screen import Screen
+from orchestrator.cli.spent_view import show_spent, spent_fields
 from orchestrator.cli.table import columns, screen_width
 from orchestrator.cli.terminal import Styled
 from orchestrator.cli.words import age, counted
@@ -71,6 +72,8 @@ def show_runs(screen: Screen, glance: Glance, alive: set[str], warnings: Sequenc
     rows += [_row(run, run["id"] in alive) for run in glance["runs"]]
     for parts in columns(rows, width=screen_width(sys.stdout)):
         screen.out(*parts)
+    for run in glance["runs"]:
+        show_spent(screen, run["spent"])
     if glance["more"]:
         screen.note("Older runs are left out; name one to see it.")
 
@@ -103,7 +106,14 @@ def _run_document(run: RunGlance, alive: bool) -> dict[str, Json]:
         "created_at": run["created_at"],
         "last_event_at": run["last_event_at"],
         "phases": [
-            {"id": p["id"], "name": p["name"], "status": p["status"], "attempts": p["attempts"]}
+            {
+                "id": p["id"],
+                "name": p["name"],
+                "status": p["status"],
+                "attempts": p["attempts"],
+                "rounds": p["rounds"],
+                "stopped": p["stopped"],
+            }
             for p in run["phases"]
         ],
         "agent": run["agent"],
@@ -118,6 +128,7 @@ def _run_document(run: RunGlance, alive: bool) -> dict[str, Json]:
             "output_tokens": usage["output_tokens"],
             "cost_usd": usage["cost_usd"],
         },
+        "spent": [spent_fields(step) for step in run["spent"]],
     }
 
 
@@ -180,7 +191,8 @@ def _phase(run: RunGlance) -> str:
     total = len(run["phases"])
     now = next((p for p in run["phases"] if p["status"] in ("in_progress", "waiting", "failed")), None)
     tries = f", attempt {now['attempts']}" if now is not None and now["attempts"] > 1 else ""
-    return f"{done}/{total}" + (f" {now['id']}{tries}" if now is not None else "")
+    rounds = f", round {now['rounds']}" if now is not None and now["rounds"] > 1 else ""
+    return f"{done}/{total}" + (f" {now['id']}{tries}{rounds}" if now is not None else "")
 
 
 def _spent(run: RunGlance) -> str:

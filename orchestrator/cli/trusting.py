@@ -107,7 +107,7 @@ def require_vouched(call: Invocation, workspace: Workspace, run: Run) -> None:
     from orchestrator.engine.vouching import unvouched, vouching_key
     from orchestrator.errors import NotTrusted
 
-    would_run = unvouched(workspace.context, run, workspace.loaded.config)
+    would_run = unvouched(workspace.context, run, workspace.loaded.config, workspace.trust.prompts)
     key, store = vouching_key(workspace.context, run), workspace.trust.store
     if not would_run or store.is_trusted(key):
         return

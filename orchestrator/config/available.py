@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from orchestrator.config import fields
-from orchestrator.config.document import Entry, Items, Leaf, Node, Table, plain
-from orchestrator.config.merge import at
+from orchestrator.config.document import Entry, Items, Node, Table, plain
 from orchestrator.config.origin import Origin, Problem, printable
-from orchestrator.config.schema import LATER_KINDS, Agent, Config
+from orchestrator.config.schema import Config
 
 
 def without_later(root: Table) -> tuple[Table, list[Problem]]:
@@ -31,18 +30,11 @@ def _walk(node: Node, annotation: fields.Annotation, path: str, problems: list[P
         if key in known and fields.is_later(known[key]):
             if not fields.same(plain(entry.node), fields.default_of(known[key])):
                 problems.append(_not_available(f"`{here}`", entry.key))
-        elif member is not None and (kind := _later_kind(entry.node, member)) is not None:
-            problems.append(_not_available(f"kind `{kind.value}` of `{here}`", kind.origin))
         else:
             inner = fields.annotation_of(known[key]) if key in known else member
             walked_node = _walk(entry.node, inner, here, problems) if inner is not None else entry.node
             entries[key] = Entry(entry.key, walked_node)
     return Table(entries, node.origin)
-
-
-def _later_kind(node: Node, annotation: fields.Annotation) -> Leaf | None:
-    kind = at(node, ("kind",)) if fields.section_of(annotation) is Agent else None
-    return kind if isinstance(kind, Leaf) and kind.value in LATER_KINDS else None
 
 
 def _not_available(what: str, origin: Origin) -> Problem:

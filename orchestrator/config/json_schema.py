@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from orchestrator.config.schema import PRESETS, Config
+from orchestrator.config.schema import UNLISTED, Config
 from orchestrator.fs.disk import Disk
 
 FILE = Path(__file__).with_name("workflow.schema.json")
@@ -97,15 +97,22 @@ def _agents(schema: Schema, agent: Schema) -> None:
     agent["required"] = []
     reference: Schema = {"$ref": "#/$defs/Agent"}
     agents = _inner(_table(_table(schema["properties"])["agents"]))
-    agents["properties"] = {name: {"anyOf": [dict(reference), dict(_NULL)]} for name in PRESETS}
+    agents["properties"] = {name: {"anyOf": [dict(reference), dict(_NULL)]} for name in UNLISTED}
     agents["additionalProperties"] = {"allOf": [reference, {"required": ["kind"]}]}
     is_command: Schema = {"properties": {"kind": {"const": "command"}}, "required": ["kind"]}
+    only_acp: Schema = {"mode": dict(_NULL), "authenticate": dict(_NULL)}
+    one_way: Schema = {"via": {"const": "auto"}}
+    own: Schema = {"command": {"type": "array"}}
     agent["if"] = is_command
     agent["then"] = {
         "required": ["command"],
-        "properties": {"command": {"type": "array"}, "model": dict(_NULL)},
+        "properties": {**own, "model": dict(_NULL), **only_acp, **one_way},
     }
-    agent["else"] = {"properties": {"command": dict(_NULL), "stdin": {"const": "none"}}}
+    agent["else"] = {
+        "if": {"properties": {"kind": {"const": "acp"}}, "required": ["kind"]},
+        "then": {"required": ["command"], "properties": {**own, "stdin": {"const": "none"}, **one_way}},
+        "else": {"properties": {"command": dict(_NULL), "stdin": {"const": "none"}, **only_acp}},
+    }
     variables = _inner(_table(_table(agent["properties"])["env"]))
     names = _table(variables["propertyNames"])
     names["not"] = {"pattern": "^[Oo][Rr][Cc][Hh][Ee][Ss][Tt][Rr][Aa][Tt][Oo][Rr]_"}

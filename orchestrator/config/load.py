@@ -12,7 +12,17 @@ from pathlib import Path
 import platformdirs
 from pydantic import ValidationError
 
-from orchestrator.config import available, document, environment, fields, files, problems, tidy, version_pin
+from orchestrator.config import (
+    available,
+    belonging,
+    document,
+    environment,
+    fields,
+    files,
+    problems,
+    tidy,
+    version_pin,
+)
 from orchestrator.config.document import Items, Leaf, Node, Table, plain
 from orchestrator.config.frozen import freeze
 from orchestrator.config.merge import (
@@ -233,6 +243,7 @@ def _finished(reading: _Reading) -> LoadedConfig:
     root = tidy.with_kinds(root)
     usable, refused = available.without_later(root)
     found = [*reading.problems, *refused, *problems.of_agents(root)]
+    found += [*belonging.of_models(root), *belonging.of_tools(root)]
     config: Config | None = None
     try:
         config = Config.model_validate_json(json.dumps(plain(usable)), strict=True)

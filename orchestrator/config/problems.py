@@ -12,7 +12,7 @@ from orchestrator.config import fields
 from orchestrator.config.document import Items, Leaf, Node, Table
 from orchestrator.config.merge import at
 from orchestrator.config.origin import Origin, Problem, printable
-from orchestrator.config.schema import LATER_KINDS, PRESETS, SECRET_NAME, Config
+from orchestrator.config.schema import KINDS, SECRET_NAME, UNLISTED, Config
 
 MAX_PROBLEMS = 100
 
@@ -61,20 +61,25 @@ def of_schema(error: ValidationError, root: Table) -> list[Problem]:
 
 
 def of_agents(root: Table) -> list[Problem]:
-    """Returns a problem for each step whose agent does not exist, or cannot have the model asked for."""
+    """Returns a problem for each step and role whose agent does not exist, or cannot have its model."""
     agents = at(root, ("agents",))
-    known = {*PRESETS, *(agents.entries if isinstance(agents, Table) else ())}
-    found = []
+    known = {*UNLISTED, *(agents.entries if isinstance(agents, Table) else ())}
+    found: list[Problem] = []
     workflows = at(root, ("workflows",))
     for entry in workflows.entries.values() if isinstance(workflows, Table) else ():
         steps = at(entry.node, ("steps",))
         for step in steps.items if isinstance(steps, Items) else ():
-            agent = at(step, ("agent",))
-            if isinstance(agent, Leaf) and isinstance(agent.value, str) and agent.value not in known:
-                sentence = f"there is no agent `{printable(agent.value)}`"
-                found.append(Problem(agent.origin, sentence + _meant(agent.value, known)))
-            found += _of_model(agents, step)
+            found += [*_of_name(at(step, ("agent",)), known), *_of_model(agents, step)]
+    for role in ("planner", "reviewer"):
+        found += _of_name(at(root, ("roles", role)), known)
     return found
+
+
+def _of_name(agent: Node | None, known: set[str]) -> list[Problem]:
+    if not isinstance(agent, Leaf) or not isinstance(agent.value, str) or agent.value in known:
+        return []
+    sentence = f"there is no agent `{printable(agent.value)}`"
+    return [Problem(agent.origin, sentence + _meant(agent.value, known))]
 
 
 def _of_model(agents: Node | None, step: Node) -> list[Problem]:
@@ -139,7 +144,7 @@ def _usable(section: type[BaseModel]) -> list[str]:
 
 def _missing(path: Path) -> str:
     if path[-1] == "kind":
-        kinds = ", ".join(("command", *PRESETS))
+        kinds = ", ".join(KINDS)
         return f"`{_shown(path[:-1])}` needs `kind`, one of: {kinds}"
     return f"`{_shown(path[:-1])}` needs `{path[-1]}`"
 
@@ -175,7 +180,7 @@ def _choices(complaint: _Complaint, node: Node | None) -> str:
     choices = fields.in_words(declared.annotation) if declared else str(complaint.facts["expected"])
     if complaint.path[-1] == "version":
         return f"must be 1, not {_found(node)}: this version of orchestrator reads no other format"
-    known = [choice for choice in choices.removesuffix(" or null").split(" | ") if choice not in LATER_KINDS]
+    known = choices.removesuffix(" or null").split(" | ")
     value = _value(node)
     meant = _meant(value, known) if isinstance(value, str) else ""
     return f"must be one of {', '.join(known)}, not {_found(node)}{meant}"

@@ -1,4 +1,4 @@
-"""Declares every key of `workflow.yaml` with type, default and description, in this one place.
+"""Declares every key of `workflow.yaml` with type, default and description; agents and workflows beside it.
 
 Keys of parts to come are declared too, so that their names stay; `later` marks them, and
 `orchestrator.config.available` refuses them with any value but their default.
@@ -6,173 +6,64 @@ Keys of parts to come are declared too, so that their names stay; `later` marks 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
-T = TypeVar("T")
+from orchestrator.config.agent_schema import Agent, Model, Roles, Tool
+from orchestrator.config.section import (
+    KINDS,
+    NAME,
+    PRESETS,
+    SECRET_NAME,
+    UNLISTED,
+    YEAR_S,
+    Amount,
+    Approve,
+    Argv,
+    Count,
+    Money,
+    Name,
+    Pattern,
+    Seconds,
+    SecretName,
+    Section,
+    Text,
+    VariableName,
+    later,
+)
+from orchestrator.config.workflow_schema import Step, Workflow
 
-PRESETS = ("claude", "codex", "gemini", "copilot", "opencode")
-LATER_KINDS = ("acp", "llm")
-
-YEAR_S = 366 * 24 * 3600
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-Name = Annotated[str, Field(pattern=NAME)]
-Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Word = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Argv = Annotated[tuple[Word, ...], Field(min_length=1)]
-Pattern = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-SECRET_NAME = r"^[A-Z][A-Z0-9_]{0,63}$"
-SecretName = Annotated[str, Field(pattern=SECRET_NAME)]
-Seconds = Annotated[float, Field(gt=0, le=YEAR_S, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
-Amount = Annotated[int, Field(ge=1, le=2**50)]
-Money = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
-Kind = Literal["command", "claude", "codex", "gemini", "copilot", "opencode"]
-Approve = Literal["never", "edits", "commands", "diff", "plan"]
-Sandbox = Literal["auto", "bwrap", "off"]
-
-
-def later(default: T, description: str) -> T:
-    """Declares a key whose part does not exist yet: only its default is accepted."""
-    return Field(default=default, description=description, json_schema_extra={"later": True})
-
-
-class Section(BaseModel):
-    """What all parts of the file have in common: immutable, and no key is ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Model(Section):
-    """A language model for agents of kind llm."""
-
-    provider: str = Field(description="Who serves it: ollama, openai, anthropic, google or an entry point.")
-    name: str = Field(description="The provider's name of the model.")
-    base_url: str | None = Field(None, description="Another address of the provider's interface.")
-    temperature: float | None = Field(None, ge=0, le=2, description="How freely it chooses its words.")
-    max_tokens: Amount | None = Field(None, description="Tokens of an answer at most.")
-    context_window: Amount | None = Field(None, description="Tokens that it can take in.")
-    capabilities: tuple[str, ...] = Field((), description="What it can do: chat, tools.")
-
-
-class Agent(Section):
-    """A coding agent: a preset, or any command."""
-
-    kind: Kind = Field(
-        description="What it is: `command`, or a preset; needless for an agent named like its preset."
-    )
-    command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = Field(
-        None,
-        description="Kind command: the words of its command line, started without a shell. "
-        "`{prompt}`, `{prompt_file}` and `{worktree}` are replaced.",
-    )
-    stdin: Literal["prompt", "none"] = Field(
-        "none", description="Kind command: what its standard input receives."
-    )
-    model: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="Presets: the model that the agent is told to use."
-    )
-    args: tuple[Word, ...] = Field((), description="Further words for its command line.")
-    env: dict[VariableName, Text] = Field(
-        default_factory=dict,
-        description="Variables added to its otherwise minimal environment. Those whose name or value looks "
-        "secret are kept with no run and taken out of everything written.",
-    )
-    timeout_s: Seconds | None = Field(
-        None, description="Seconds after which a turn is ended; null: as in `execution`."
-    )
-    idle_timeout_s: Seconds | None = Field(
-        None, description="Seconds without any output after which a turn is ended; null: as in `execution`."
-    )
-    secrets: tuple[SecretName, ...] = Field(
-        (), description="Names of the secrets that it receives as variables; it gets no others."
-    )
-    state: Literal["contained", "shared"] = later("contained", "Where the agent keeps its own state.")
-    sandbox: Sandbox = later("off", "Whether its processes are confined.")
-    allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that it may change; none: all.")
-    max_parallel: Amount | None = later(None, "Turns of this agent at the same time at most.")
-    approve: Approve | None = later(None, "What a person must approve; null: as in `approve`.")
-
-    @model_validator(mode="after")
-    def _belongs_together(self) -> Agent:
-        if self.kind == "command":
-            if self.command is None:
-                raise ValueError("an agent of kind command needs `command`, a list of words")
-            if not self.command[0]:
-                raise ValueError("the first word of `command` names the program and cannot be empty")
-            if self.model is not None:
-                raise ValueError("`model` means nothing to an agent of kind command: name it in `command`")
-        elif self.command is not None or self.stdin != "none":
-            raise ValueError(f"`command` and `stdin` belong to kind command; `{self.kind}` brings its own")
-        reserved = [name for name in self.env if name.upper().startswith("ORCHESTRATOR_")]
-        if reserved:
-            raise ValueError(f"the variable {reserved[0]} is set by orchestrator itself")
-        return self
-
-
-class Roles(Section):
-    """Agents for steps that name none."""
-
-    planner: Name | None = later(None, "The agent that makes plans.")
-    reviewer: Name | None = later(None, "The agent that reviews.")
-
-
-class Tool(Section):
-    """A tool for agents of kind llm."""
-
-    description: str = Field(description="What the model is told about it.")
-    parameters: dict[str, JsonValue] = Field(
-        default_factory=dict, description="JSON schema of what it takes."
-    )
-    run: Argv = Field(description="The command that does it.")
-    permission: Literal["allow", "ask", "deny"] = Field("ask", description="Whether it may be used.")
-
-
-class Step(Section):
-    """One turn of one agent."""
-
-    agent: Name | None = Field(
-        None, description="The agent that takes the step; null: the first one found on PATH."
-    )
-    task: Annotated[str, Field(min_length=1, max_length=100)] = Field(
-        "implement", description="The kind of work: implement, review, refine, suggestions, or your own word."
-    )
-    description: Text = Field("", description="Said to people and to the agent.")
-    optional: bool = Field(False, description="Whether the workflow goes on when the step fails.")
-    prompt: Text | None = Field(
-        None, description="Instruction for the agent; null: the usual one for the task."
-    )
-    model: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="The model for this step; null: the agent's."
-    )
-    timeout_s: Seconds | None = Field(
-        None, description="Seconds after which the step is ended; null: the agent's."
-    )
-    retries: Count | None = Field(
-        None, description="Repetitions of a step whose agent broke; null: `execution.max_retries`."
-    )
-    when: str | None = later(None, "Condition under which the step is taken.")
-    needs: tuple[str, ...] = later((), "Steps that come before.")
-    parallel: tuple[Step, ...] = later((), "Steps taken side by side.")
-    uses: str | None = later(None, "A step defined elsewhere.")
-    approve: Approve | None = later(None, "What a person must approve in this step.")
-    secrets: tuple[SecretName, ...] = Field(
-        (), description="Names of secrets that its agent receives in this step, beside the agent's own."
-    )
-    sandbox: Sandbox | None = later(None, "Whether the step's processes are confined.")
-    allowed_paths: tuple[Pattern, ...] = later((), "Patterns of files that the step may change.")
-
-
-class Workflow(Section):
-    """The steps in which a phase is worked on."""
-
-    steps: tuple[Step, ...] = Field(min_length=1, description="The steps, taken one after another.")
-    max_iterations: Amount = later(1, "Rounds through the steps at most.")
-    min_suggestions_threshold: Count = later(
-        1, "Another round is made while one brings at least so many suggestions."
-    )
+__all__ = [
+    "KINDS",
+    "NAME",
+    "PRESETS",
+    "SECRET_NAME",
+    "UNLISTED",
+    "Agent",
+    "Artifacts",
+    "Budget",
+    "Check",
+    "Config",
+    "Execution",
+    "Git",
+    "Limits",
+    "Logging",
+    "Migration",
+    "Model",
+    "Provider",
+    "Retrieval",
+    "Roles",
+    "Secrets",
+    "Session",
+    "Step",
+    "Thresholds",
+    "Tool",
+    "Verify",
+    "Web",
+    "Workflow",
+    "Worktrees",
+]
 
 
 class Worktrees(Section):
@@ -265,7 +156,11 @@ class Execution(Section):
         600.0, description="Seconds without any output after which an agent's turn is ended."
     )
     max_parallel: Amount = later(2, "Phases worked on at the same time at most.")
-    stuck_after_s: Seconds = later(900.0, "Seconds without progress after which a person is told.")
+    stuck_after_s: Seconds = Field(
+        900.0,
+        description="Seconds without progress (no change of a file, nothing new said or done) after which an "
+        "agent's turn is ended. It is tried once more in a fresh session; then a person is asked.",
+    )
     retry_backoff_s: Annotated[float, Field(ge=0, le=YEAR_S, allow_inf_nan=False)] = Field(
         5.0, description="Seconds before the first retry; doubled for each further one."
     )
@@ -283,9 +178,15 @@ class Limits(Section):
 class Budget(Section):
     """What a run may cost."""
 
-    max_cost_usd: Money | None = later(None, "US dollars at most.")
-    max_tokens: Amount | None = later(None, "Tokens at most.")
-    max_turns: Amount | None = later(None, "Turns at most.")
+    max_cost_usd: Money | None = Field(None, description="US dollars at most; null: no limit.")
+    max_tokens: Amount | None = Field(
+        None, description="Tokens at most, those read and those written; null: no limit."
+    )
+    max_turns: Amount | None = Field(
+        None,
+        description="Turns of models at most (uses of tools, where an agent does not count them); "
+        "null: no limit.",
+    )
     allowed_hours: str | None = later(None, "Hours of the day in which work is done.")
 
 
@@ -377,10 +278,11 @@ class Session(Section):
     remote: Text | None = Field(
         None, description="The remote, by name, or its address; `origin` where none is named."
     )
-    transports: tuple[Literal["ref", "branch"], ...] = Field(
+    transports: tuple[Literal["ref", "branch", "working-branch"], ...] = Field(
         ("ref", "branch"),
-        description="Ways of pushing, in the order in which they are tried: refs of our own, or branches "
-        "`orchestrator/state/…` where the host takes nothing else.",
+        description="Ways of pushing, in the order in which they are tried: refs of our own, branches "
+        "`orchestrator/state/…`, or (only where it is named here) a commit on the branch you work on, which "
+        "is taken out again when the result is merged.",
     )
     directory: Text | None = Field(
         None,
@@ -450,12 +352,18 @@ class Config(Section):
         description="The versions of orchestrator that fit, such as `>=0.1,<1`; checked before all else.",
     )
     include: tuple[dict[str, str], ...] = later((), "Files whose settings are taken over.")
-    models: dict[Name, Model] = later({}, "Language models for agents of kind llm.")
+    models: dict[Name, Model] = Field(
+        default_factory=dict, description="Language models for agents of kind llm, by a name of yours."
+    )
     agents: dict[Name, Agent] = Field(
         default_factory=dict, description="Agents by name; presets work without being listed."
     )
     roles: Roles = Field(default_factory=Roles, description="Agents for steps that name none.")
-    tools: dict[Name, Tool] = later({}, "Tools for agents of kind llm.")
+    tools: dict[Name, Tool] = Field(
+        default_factory=dict,
+        description="Tools for agents of kind llm. They have `read`, `search`, `edit_file`, `write` and "
+        "`run` anyway; under one of these names only `permission` can be set.",
+    )
     workflows: dict[Name, Workflow] = Field(
         default_factory=dict,
         description="Workflows by name: a list of steps, or a mapping with `steps` and settings. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.config import fields
 from orchestrator.config.document import Entry, Items, Leaf, Node, Table
-from orchestrator.config.schema import PRESETS, Agent, Check, Config, Workflow
+from orchestrator.config.schema import UNLISTED, Agent, Check, Config, Workflow
 
 
 def tidied(root: Node) -> Node:
@@ -27,7 +27,7 @@ def with_kinds(root: Table) -> Table:
 
 def _with_kind(name: str, entry: Entry) -> Entry:
     node = entry.node
-    if name not in PRESETS or not isinstance(node, Table) or "kind" in node.entries:
+    if name not in UNLISTED or not isinstance(node, Table) or "kind" in node.entries:
         return entry
     kind = Entry(entry.key, Leaf(name, entry.key, name))
     return Entry(entry.key, Table({"kind": kind, **node.entries}, node.origin))

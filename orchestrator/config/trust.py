@@ -70,7 +70,7 @@ def commands(config: Config) -> tuple[RunnableCommand, ...]:
     ]
     agents = [_agent(name, agent) for name, agent in config.agents.items()]
     fixed = (*_trees(config), *_checks(config), *_integration(config))
-    return (*agents, *steps, *fixed, *_providers(config))
+    return (*_models(config), *agents, *_tools(config), *_roles(config), *steps, *fixed, *_providers(config))
 
 
 def repository_commands(loaded: LoadedConfig) -> tuple[RunnableCommand, ...]:
@@ -87,17 +87,25 @@ def trust_key(
     local_filters: tuple[str, ...],
     detected: tuple[RunnableCommand, ...] = (),
     layouts: tuple[tuple[str, str], ...] = (),
+    prompts: tuple[tuple[str, str], ...] = (),
 ) -> str:
     """Returns the key under which this checkout's present configuration is approved.
 
     It changes with every setting of the repository that decides what runs, with each filter or hook named in
     `local_filters`, each check in `detected` and each name or hash in `layouts` (files of the repository that
-    say what `migrate` moves); not with comments, thresholds, logging, flags or variables.
+    say what `migrate` moves) and `prompts` (those that say what agents are told); not with comments,
+    thresholds, logging, flags or variables.
     """
     place = _place(checkout_real_path, git_dir_identity)
-    content = [loaded.supplied, sorted(local_filters), sorted(describe(each) for each in detected)]
+    content: list[object] = [
+        loaded.supplied,
+        sorted(local_filters),
+        sorted(describe(each) for each in detected),
+    ]
     if layouts:  # an approval given before there were any stays valid
         content.append([f"{name} {digest}" for name, digest in sorted(layouts)])
+    if prompts:
+        content.append({"prompts": [f"{name} {digest}" for name, digest in sorted(prompts)]})
     return f"{_hash(place)[:16]}-{_hash([_VERSION, place, content])}"
 
 
@@ -217,11 +225,32 @@ class TrustStore:
         return True
 
 
+def _models(config: Config) -> list[RunnableCommand]:
+    """Returns where models are asked: a key and source code go there."""
+    found = []
+    for name, model in config.models.items():
+        where = f" at {model.base_url}" if model.base_url else ""
+        note = f"asks {model.name} of {model.provider}{where}, with your key for it"
+        found.append(RunnableCommand(f"models.{name}", (), (note,)))
+    return found
+
+
+def _tools(config: Config) -> list[RunnableCommand]:
+    return [
+        RunnableCommand(f"tools.{name}", tool.run or (), (f"permission {tool.permission}",))
+        for name, tool in config.tools.items()
+    ]
+
+
 def _agent(name: str, agent: Agent) -> RunnableCommand:
     argv = (*(agent.command or (agent.kind,)), *agent.args)
     notes = [f"with {variable}={_told(variable, value)}" for variable, value in sorted(agent.env.items())]
     if agent.model:
         notes.append(f"model {agent.model}")
+    if agent.kind == "acp" or agent.via == "acp":
+        notes.append("led over ACP")
+    if agent.mode:
+        notes.append(f"mode {agent.mode}")
     if agent.stdin == "prompt":
         notes.append("the prompt on standard input")
     if agent.secrets:
@@ -231,6 +260,13 @@ def _agent(name: str, agent: Agent) -> RunnableCommand:
 
 def _told(variable: str, value: str) -> str:
     return f"[redacted:{variable}]" if is_secret(variable, value) else value
+
+
+def _roles(config: Config) -> list[RunnableCommand]:
+    roles = (("planner", config.roles.planner), ("reviewer", config.roles.reviewer))
+    return [
+        RunnableCommand(f"roles.{role}", (), (f"agent {name}",)) for role, name in roles if name is not None
+    ]
 
 
 def _step(where: str, step: Step) -> RunnableCommand:

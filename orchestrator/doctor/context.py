@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.config.load import LoadedConfig, load
+from orchestrator.config.prompts import SuppliedPrompt, supplied_prompts
 from orchestrator.config.trust import (
     RunnableCommand,
     TrustStore,
@@ -75,7 +76,12 @@ class Context(Surface):
 
     def commands(self) -> tuple[RunnableCommand, ...]:
         """Returns what the repository supplies that would run."""
-        return repository_commands(self.loaded())
+        return (*repository_commands(self.loaded()), *(prompt.told() for prompt in self.prompts()))
+
+    def prompts(self) -> tuple[SuppliedPrompt, ...]:
+        """Returns the templates of prompts that the repository supplies."""
+        located = self.located()
+        return supplied_prompts(Path(located.checkout), Path(located.home))
 
     def layouts(self) -> tuple[SuppliedFile, ...]:
         """Returns the files in which the repository describes layouts for `migrate`."""
@@ -89,6 +95,7 @@ class Context(Surface):
             git_dir_identity=self.repository().git_dir_identity,
             local_filters=self.repository().local_filters(),
             layouts=hashes(self.layouts()),
+            prompts=tuple((prompt.name, prompt.sha256) for prompt in self.prompts()),
         )
 
     def is_trusted(self) -> bool:

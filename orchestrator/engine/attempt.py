@@ -6,26 +6,30 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.engine import verification
-from orchestrator.engine.budget import is_used_up
-from orchestrator.engine.keeping import checkpoint_tree, existing_tree, keep, open_tree
+from orchestrator.engine.budget import MORE, remaining
+from orchestrator.engine.keeping import checkpoint_tree, existing_tree, keep, open_tree, tree_before
+from orchestrator.engine.recording import add_usage, usage_told
 from orchestrator.engine.schedule import BeginAttempt
 from orchestrator.engine.verdict import Evidence, reach_verdict
 from orchestrator.engine.work import Work
+from orchestrator.model.agent import Cause
 from orchestrator.model.event import EventKind
+from orchestrator.model.ids import PhaseId
 from orchestrator.model.run import (
     Execution,
     ExecutionProgress,
     ExecutionStatus,
     Phase,
     PhaseStatus,
+    Rounds,
     RunStatus,
 )
 from orchestrator.model.verdict import Decision, Verdict
 from orchestrator.process import leftovers
 from orchestrator.verify.clean import discard
 
-MORE_TIME = "more time"
-"""What a run waits for whose time is used up; resuming it grants as much again."""
+QUOTA_WAIT_S = 120.0
+"""How long a run waits at least after a service said that it was asked too often, in seconds."""
 
 
 def begin_phase(work: Work, phase: Phase) -> None:
@@ -42,16 +46,28 @@ def begin_attempt(work: Work, action: BeginAttempt) -> None:
         work.set_status(RunStatus.EXECUTING)
         execution = state.create_execution(work.run_id, action.phase.id, attempt=action.attempt)
         if before is not None and before.status is ExecutionStatus.INTERRUPTED:
-            carried = ExecutionProgress(
-                steps_done=before.progress.steps_done, checkpoint=before.progress.checkpoint
-            )
-            state.set_execution_progress(execution.id, carried)
+            progress = _carried(before.progress)
+        else:
+            progress = ExecutionProgress(rounds=Rounds(tree=tree_before(work, execution)))
+        state.set_execution_progress(execution.id, progress)
+
+
+def _carried(before: ExecutionProgress) -> ExecutionProgress:
+    """Returns what an attempt that goes on behind an interrupted one begins with."""
+    return ExecutionProgress(
+        steps_done=before.steps_done,
+        checkpoint=before.checkpoint,
+        tree=before.tree,
+        changed=before.changed,
+        rounds=before.rounds,
+    )
 
 
 def settle_interrupted(work: Work, execution: Execution) -> None:
     """Ends what a dead owner left running, checkpoints the tree and closes the attempt as interrupted."""
     end_leftovers(work, execution)
     progress = execution.progress
+    progress = replace(progress, usage=add_usage(progress.usage, usage_told(work, execution)))
     if existing_tree(work) is not None:
         tree = open_tree(work)
         checkpoint = keep(work, tree, f"interrupted attempt {execution.attempt}")
@@ -99,7 +115,10 @@ def _conclude_check(work: Work, execution: Execution, conclusion: verification.C
         broken=conclusion.broken,
         receipts=tuple((r.tree, r.check, r.environment, r.tests_run) for r in conclusion.receipts),
     )
+    found_again = frozenset(finding.identity for finding, _ in conclusion.findings)
     with state.transaction():
+        if execution.progress.rounds.iteration > 1:  # what the round before complained about is said anew
+            state.resolve_findings_absent_from(execution, conclusion.identities - found_again, own=True)
         state.add_findings(execution, conclusion.findings)
         state.resolve_findings_absent_from(execution, conclusion.identities)
         state.set_execution_progress(execution.id, progress)
@@ -148,7 +167,8 @@ def _evidence(work: Work, phase: Phase, execution: Execution) -> Evidence:
         retries=phase.retries,
         max_retries=_max_retries(work, phase, execution),
         can_learn=progress.changed or _takes_prompts(work),
-        out_of_time=is_used_up(work),
+        out_of=remaining(work).used_up(),
+        hopeless=progress.cause == Cause.CREDENTIAL,
     )
 
 
@@ -158,6 +178,8 @@ def _retry(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
     state.update_phase_status(work.run_id, phase.id, PhaseStatus.IN_PROGRESS, retries=phase.retries + 1)
     if execution.progress.agent_failure is not None:
         delay_s = work.config.execution.retry_backoff_s * 2**phase.retries
+        if execution.progress.cause == Cause.QUOTA:
+            delay_s = max(delay_s, QUOTA_WAIT_S * 2**phase.retries)
         wake_at = datetime.now(UTC) + timedelta(seconds=delay_s)
         reason = f"another try: {execution.progress.agent_failure.rstrip('.')}"
         work.update_progress(lambda p: replace(p, wake_at=wake_at, waiting_for=reason))
@@ -166,27 +188,44 @@ def _retry(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> 
 def _ask(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> None:
     state = work.context.state
     state.fail_execution(execution.id, _sentence(verdict))
-    work.ask_person(
-        phase.id, _sentence(verdict), f"Give it as much time again: orchestrator resume {work.run_id}"
-    )
-    progress = replace(work.run.metadata.progress, waiting_for=MORE_TIME, wake_at=None)
-    state.update_run_status(work.run_id, RunStatus.WAITING, progress=progress)
+    part = remaining(work).used_up() or "time"
+    wait_for(work, phase.id, _sentence(verdict), MORE[part])
 
 
 def _abort(work: Work, phase: Phase, execution: Execution, verdict: Verdict) -> None:
     state = work.context.state
     state.fail_execution(execution.id, _sentence(verdict))
     state.update_phase_status(work.run_id, phase.id, PhaseStatus.FAILED)
-    look = "findings" if execution.progress.over else "log"
+    look = _where_to_look(work, execution)
     work.ask_person(
         phase.id,
         _sentence(verdict),
-        f"Look why (orchestrator {look} {work.run_id}), then: orchestrator resume {work.run_id}",
+        f"Look why (orchestrator {look}), then: orchestrator resume {work.run_id}",
     )
-    exit_status = 1 if execution.progress.over else 3
+    exit_status = _abort_status(execution)
     progress = replace(work.run.metadata.progress, error=_sentence(verdict), exit_status=exit_status)
     state.update_run_status(work.run_id, RunStatus.FAILED, progress=progress)
     work.record_finish(RunStatus.FAILED, exit_status)
+
+
+def _where_to_look(work: Work, execution: Execution) -> str:
+    if execution.progress.cause == Cause.CREDENTIAL:
+        return f"agents check {execution.progress.agent}"
+    return f"{'findings' if execution.progress.over else 'log'} {work.run_id}"
+
+
+def _abort_status(execution: Execution) -> int:
+    if execution.progress.cause == Cause.CREDENTIAL:
+        return 4
+    return 1 if execution.progress.over else 3
+
+
+def wait_for(work: Work, phase_id: PhaseId, reason: str, what: str) -> None:
+    """Lets the run wait for what only a person can give; `resume` gives it."""
+    wish = f"Give it as much {what.removeprefix('more ')} again" if what in MORE.values() else "Let it go on"
+    work.ask_person(phase_id, reason, f"{wish}: orchestrator resume {work.run_id}")
+    progress = replace(work.run.metadata.progress, waiting_for=what, wake_at=None)
+    work.context.state.update_run_status(work.run_id, RunStatus.WAITING, progress=progress)
 
 
 def _sentence(verdict: Verdict) -> str:
@@ -194,7 +233,8 @@ def _sentence(verdict: Verdict) -> str:
 
 
 def _takes_prompts(work: Work) -> bool:
-    return any(work.agent(step).takes_prompt for step in work.steps)
+    agents = (work.agent_or_none(step) for step in work.steps)
+    return any(agent is not None and agent.takes_prompt for agent in agents)
 
 
 def _max_retries(work: Work, phase: Phase, execution: Execution) -> int:
@@ -202,5 +242,5 @@ def _max_retries(work: Work, phase: Phase, execution: Execution) -> int:
     progress = execution.progress
     if progress.agent_failure is None:
         return phase.max_retries
-    own = work.steps[progress.steps_done - 1].retries
+    own = work.steps[(progress.steps_done - 1) % len(work.steps)].retries
     return phase.max_retries if own is None else own

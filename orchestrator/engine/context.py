@@ -10,7 +10,7 @@ from orchestrator.config.schema import Config
 from orchestrator.discovery import Located
 from orchestrator.engine.persistence import PersistReason, persists_nothing
 from orchestrator.fs.disk import Disk
-from orchestrator.model.run import RunOptions
+from orchestrator.model.run import RunOptions, Usage
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.ports import Agent
 from orchestrator.redaction.redactor import Redactor
@@ -31,6 +31,10 @@ class AgentFactory(Protocol):
             Refused: unknown, or not installed.
         """
         ...
+
+
+def priced_by_nobody(usage: Usage, model: str) -> None:
+    """Returns None: no price is known."""
 
 
 class SecretLookup(Protocol):
@@ -64,7 +68,7 @@ class EngineContext:
     `redactor` takes secrets out of all that is written, `sealer` encrypts files; `config` is the present
     configuration, from which a run gets the secrets that are not kept with it (None: nothing is started that
     would need any). `persist` saves the run elsewhere, if anybody wants that; it raises Locked when the run
-    went on elsewhere.
+    went on elsewhere. `price` returns US dollars for what a model used, None where no price is known.
     """
 
     paths: OrchestratorPaths
@@ -82,4 +86,5 @@ class EngineContext:
     redactor: Redactor
     config: Config | None
     persist: Callable[[PersistReason], None] = persists_nothing
+    price: Callable[[Usage, str], float | None] = priced_by_nobody
     session_id: str | None = None

@@ -20,7 +20,7 @@ from orchestrator.model.record import Checkpoint
 from orchestrator.model.run import Execution, Run
 from orchestrator.repo import removal
 from orchestrator.repo.durable import sync_paths
-from orchestrator.repo.stacking import fill, is_usable
+from orchestrator.repo.stacking import is_usable
 from orchestrator.repo.trees import IsolatedTree
 from orchestrator.verify.bring import files_to_bring
 
@@ -39,12 +39,9 @@ def open_tree(work: Work) -> IsolatedTree:
 
 
 def _make_tree(work: Work) -> IsolatedTree:
-    metadata = work.run.metadata
-    tree = work.context.trees.create(work.run_id, TREE, metadata.progress.result or metadata.origin.base)
-    newest = latest_checkpoint(work)
-    if newest is not None:
-        fill(tree, newest.tree)
-    return tree
+    metadata, newest = work.run.metadata, latest_checkpoint(work)
+    base = metadata.progress.result or metadata.origin.base
+    return work.context.trees.create(work.run_id, TREE, base, files=newest.tree if newest else None)
 
 
 def existing_tree(work: Work) -> IsolatedTree | None:
@@ -100,8 +97,7 @@ def remove_tree(work: Work, label: str, *, ended: Run | None = None) -> None:
 
 def latest_checkpoint(work: Work) -> Checkpoint | None:
     """Returns the newest checkpoint that the refs hold, None when there is none yet."""
-    kept = work.context.checkpoints.list_checkpoints(work.run_id)
-    return kept[0] if kept else None
+    return work.context.checkpoints.newest(work.run_id)
 
 
 def keep(work: Work, tree: IsolatedTree, label: str, *, ended: Run | None = None) -> Checkpoint:

@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import assert_never
 
+from orchestrator.config.frozen import thaw
 from orchestrator.engine import attempt, integration, schedule
+from orchestrator.engine.budget import grant_again
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.guard import Guard
 from orchestrator.engine.keeping import save_lost_work, seal_rest
+from orchestrator.engine.making_plan import make_plan
 from orchestrator.engine.persistence import PersistReason
+from orchestrator.engine.rounds import end_round
 from orchestrator.engine.stepping import run_step
 from orchestrator.engine.work import Work, load_state, open_work
 from orchestrator.errors import NotTrusted, StateLost
@@ -20,7 +24,15 @@ from orchestrator.fs.lock import FileLock
 from orchestrator.fs.probe import Holder, probe
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import RunId
-from orchestrator.model.run import ENDED_RUN, ExecutionStatus, PhaseStatus, Run, RunProgress, RunStatus
+from orchestrator.model.run import (
+    ENDED_RUN,
+    Execution,
+    ExecutionStatus,
+    PhaseStatus,
+    Run,
+    RunProgress,
+    RunStatus,
+)
 from orchestrator.redaction.redactor import MARKED
 
 SHORT_WAIT_S = 60.0
@@ -56,6 +68,9 @@ def work(context: EngineContext, run_id: RunId, *, stop: Stop, wait: bool = Fals
 
 def _work_locked(work: Work, *, wait: bool) -> Run:
     try:
+        papers = work.context.paths.run_artifacts_dir(work.run_id)
+        if papers.is_dir():
+            work.context.disk.sweep_temp(papers)
         seal_rest(work.context, work.config, work.run_id)
         work.context.persist(PersistReason.RESUMED)
         while not work.stop():
@@ -85,6 +100,8 @@ def _perform(work: Work, action: schedule.Action) -> None:
         case schedule.Cancel():
             seal_rest(work.context, work.config, work.run_id)
             integration.cancel(work)
+        case schedule.MakePlan():
+            make_plan(work)
         case schedule.Integrate():
             work.context.persist(PersistReason.INTEGRATES)
             integration.integrate(work)
@@ -107,6 +124,8 @@ def _perform_in_phase(work: Work, action: schedule.PhaseAction) -> None:
             run_step(work, action)
         case schedule.Check():
             attempt.check(work, action.execution)
+        case schedule.EndRound():
+            end_round(work, action.phase, action.execution)
         case schedule.Decide():
             attempt.decide(work, action.phase, action.execution)
         case schedule.KeepPhase():
@@ -151,13 +170,19 @@ def resumption(context: EngineContext, run: Run) -> Resumption:
     latest = {execution.phase_id: execution for execution in executions}
     for execution in latest.values():
         if execution.status in (ExecutionStatus.RUNNING, ExecutionStatus.INTERRUPTED):
-            done = execution.progress.steps_done
-            detail = f"continues after step {done}" if done else "starts again in the same tree"
+            detail = _continues(execution)
             repeated.append(f"phase {execution.phase_id}, attempt {execution.attempt}: {detail}")
     repeated += [
         f"phase {p.id} ({p.plan.name}): tried again" for p in phases if p.status is PhaseStatus.FAILED
     ]
     return Resumption(skipped, tuple(repeated), _why(run))
+
+
+def _continues(execution: Execution) -> str:
+    done, iteration = execution.progress.steps_done, execution.progress.rounds.iteration
+    if not done:
+        return "starts again in the same tree"
+    return f"continues after step {done}" + (f" (round {iteration})" if iteration > 1 else "")
 
 
 def _why(run: Run) -> str:
@@ -176,7 +201,7 @@ def _why(run: Run) -> str:
 def prepare_resume(context: EngineContext, run: Run) -> None:
     """Makes a failed or waiting run workable again; an interrupted one is left as it is.
 
-    What was asked of a person counts as answered; a run whose time was used up gets as much again.
+    What was asked of a person counts as answered; a run whose budget was used up gets as much again.
 
     Raises:
         Locked: another process works on this run; nothing was changed.
@@ -193,15 +218,12 @@ def prepare_resume(context: EngineContext, run: Run) -> None:
 
 
 def _resumed_progress(run: Run) -> RunProgress:
-    progress = run.metadata.progress
-    granted_s = run.metadata.options.max_time_s if progress.waiting_for == attempt.MORE_TIME else None
     return replace(
-        progress,
+        grant_again(run, thaw(run.metadata.config)),
         wake_at=None,
         waiting_for=None,
         error=None,
         exit_status=None,
-        extra_time_s=progress.extra_time_s + (granted_s or 0.0),
     )
 
 

@@ -15,7 +15,7 @@ from orchestrator.model.ids import ObjectId, OperationId, RunId
 from orchestrator.model.json import JsonObject
 from orchestrator.model.record import Operation, OperationKind, OperationStatus
 from orchestrator.model.run import Run
-from orchestrator.repo import merge, undo
+from orchestrator.repo import carrier, merge, undo
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.repository import Repository
 
@@ -75,13 +75,15 @@ def merge_run(context: EngineContext, run_id: RunId) -> MergeDone:
     middle is finished or reverted by the next command that writes.
 
     Raises:
-        Refused, NotTrusted, Locked, Failed: as `repo.merge.merge`; nothing was changed.
+        Refused, NotTrusted, Locked, Failed: as `repo.merge.merge`, and `carrier-in-branch`: a commit in which
+            orchestrator carries the state of runs would come along; nothing was changed.
         AnswerIsNo: `merged-tree-fails`: the gates do not hold on the merged tree.
     """
     run = context.state.get_run(run_id)
     result = _result(run)
     with repository_lock(context, f"orchestrator merge {run_id}"):
         tip = context.repository.head().oid
+        carrier.require_none(context.repository, *(oid for oid in (tip, result) if oid is not None))
         if tip is not None and tip != run.metadata.origin.base:
             _check_merged_tree(context, run, tip, result)
         journal = OperationJournal(context, OperationKind.MERGE, run_id)

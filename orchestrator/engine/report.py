@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.engine.stepping import add_usage
+from orchestrator.engine.recording import add_usage
 from orchestrator.model.event import EventKind
 from orchestrator.model.finding import RecordedFinding, Severity
 from orchestrator.model.ids import PhaseId, RunId
@@ -26,7 +26,10 @@ class CheckLine:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """Everything a person wants to know of a run; executions in the order of their making."""
+    """Everything a person wants to know of a run; executions in the order of their making.
+
+    `spent` holds, of each step, the last that its agent told of what it consumed.
+    """
 
     run: Run
     phases: tuple[Phase, ...]
@@ -37,6 +40,7 @@ class RunReport:
     artifacts: tuple[Artifact, ...]
     agents: tuple[str, ...]
     usage: Usage
+    spent: tuple[JsonObject, ...] = ()
 
     def attempts(self, phase_id: PhaseId) -> int:
         """Returns how often a phase was tried, interrupted attempts included."""
@@ -51,17 +55,20 @@ def build_report(state: StateManager, run_id: RunId) -> RunReport:
     """
     run = state.get_run(run_id)
     executions = tuple(state.get_executions(run_id))
-    usage = Usage()
+    usage = run.metadata.progress.planning
     for execution in executions:
         usage = add_usage(usage, execution.progress.usage)
     checks: dict[str, CheckLine] = {}
     agents: dict[str, None] = {}
+    spent: dict[tuple[Json, ...], JsonObject] = {}
     for event in state.events(run_id):
         if event.kind is EventKind.CHECK_FINISHED:
             line = _check_line(event.data)
             checks[line.name] = line
         elif event.kind is EventKind.STEP_STARTED:
             agents[_text(event.data.get("agent"))] = None
+        elif event.kind is EventKind.AGENT_USAGE and event.data.get("agent"):
+            spent[tuple(event.data.get(name) for name in ("phase", "attempt", "round", "step"))] = event.data
     return RunReport(
         run=run,
         phases=tuple(state.get_phases_for_run(run_id)),
@@ -72,6 +79,7 @@ def build_report(state: StateManager, run_id: RunId) -> RunReport:
         artifacts=tuple(state.get_artifacts(run_id)),
         agents=tuple(agents),
         usage=usage,
+        spent=tuple(spent.values()),
     )
 
 
@@ -95,6 +103,7 @@ def render_markdown(report: RunReport) -> str:
     sections = (
         _heading(report),
         _phase_table(report),
+        _spent_table(report),
         _check_table(report),
         _finding_list(report),
         _intervention_list(report),
@@ -141,6 +150,33 @@ def _phase_table(report: RunReport) -> str:
     return "\n".join(rows)
 
 
+def _spent_table(report: RunReport) -> str:
+    if not report.spent:
+        return ""
+    rows = [
+        "## Spent",
+        "",
+        "| step | agent | model | turns | tokens in | out | USD |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for facts in report.spent:
+        step = f"{facts.get('phase')} {facts.get('attempt')}.{facts.get('round')}.{facts.get('step')}"
+        tokens = ("input_tokens", "output_tokens")
+        metered = any(facts.get(name) is not None for name in (*tokens, "cost_usd"))
+        counts = (
+            [_count(facts.get(name)) for name in ("turns", *tokens)] if metered else ["", "unmetered", ""]
+        )
+        cost = facts.get("cost_usd")
+        money = f"{cost:.4f}" if isinstance(cost, int | float) else ""
+        names = [_cell(_text(facts.get(name))) for name in ("agent", "model")]
+        rows.append(f"| {_cell(step)} | {' | '.join([*names, *counts, money])} |")
+    return "\n".join(rows)
+
+
+def _count(value: Json) -> str:
+    return f"{value:,}" if isinstance(value, int) else ""
+
+
 def _check_table(report: RunReport) -> str:
     if not report.checks:
         return "## Checks\n\n**Unverified:** no check has been run."
@@ -161,6 +197,8 @@ def _finding_list(report: RunReport) -> str:
     for recorded in sorted(remaining, key=lambda r: order.index(r.finding.severity)):
         finding = recorded.finding
         age = "new" if recorded.is_new else "also on the base"
+        if finding.sources:
+            age = f"by {', '.join(finding.sources)}"
         place = f"`{_cell(finding.location)}` " if finding.location else ""
         lines.append(f"- {finding.severity} {finding.category} ({age}): {place}{_plain(finding.message)}")
     return "\n".join(lines).rstrip()

@@ -20,12 +20,16 @@ from orchestrator.model.run import Integrate as IntegrationWish
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """Everything recorded of a run that decides what comes next; executions in the order of their making."""
+    """Everything recorded of a run that decides what comes next; executions in the order of their making.
+
+    `steps` is how many its workflow has, `max_iterations` how often they are gone through at most.
+    """
 
     run: Run
     phases: tuple[Phase, ...]
     executions: tuple[Execution, ...]
     steps: int
+    max_iterations: int = 1
 
     def latest_execution(self, phase_id: PhaseId) -> Execution | None:
         """Returns the newest attempt of a phase."""
@@ -47,6 +51,11 @@ class Wait:
     """Nothing may happen before `until`."""
 
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MakePlan:
+    """Ask the planner for the phases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,14 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class EndRound:
+    """Decide whether the steps are gone through once more."""
+
+    phase: Phase
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
 class Decide:
     """Reach a verdict on a checked attempt."""
 
@@ -115,8 +132,8 @@ class Finish:
     """Seal and complete the run."""
 
 
-PhaseAction = BeginPhase | BeginAttempt | SettleInterrupted | RunStep | Check | Decide | KeepPhase
-Action = Rest | Cancel | Wait | Integrate | Finish | PhaseAction
+PhaseAction = BeginPhase | BeginAttempt | SettleInterrupted | RunStep | Check | EndRound | Decide | KeepPhase
+Action = Rest | Cancel | Wait | MakePlan | Integrate | Finish | PhaseAction
 
 
 def next_action(state: RunState, now: datetime) -> Action:
@@ -134,6 +151,8 @@ def next_action(state: RunState, now: datetime) -> Action:
 
 
 def _next_work(state: RunState) -> Action:
+    if not state.phases:
+        return MakePlan()
     current = next((p for p in state.phases if p.status is PhaseStatus.IN_PROGRESS), None)
     if current is not None:
         return _next_in_phase(state, current)
@@ -163,10 +182,13 @@ def _next_in_attempt(state: RunState, phase: Phase, execution: Execution) -> Act
     progress = execution.progress
     if progress.process is not None:
         return SettleInterrupted(execution)
-    if progress.steps_done < state.steps and progress.agent_failure is None:
-        return RunStep(phase, execution, progress.steps_done)
+    works = progress.agent_failure is None
+    if works and progress.steps_done < state.steps * progress.rounds.iteration:
+        return RunStep(phase, execution, progress.steps_done % state.steps)
     if not progress.checked:
         return Check(phase, execution)
+    if works and state.max_iterations > 1 and progress.rounds.stopped is None:
+        return EndRound(phase, execution)
     return Decide(phase, execution)
 
 

@@ -8,8 +8,8 @@ from orchestrator.config.frozen import thaw
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
-from orchestrator.engine.workflow import PlannedStep, planned_steps
-from orchestrator.errors import SecretMissing
+from orchestrator.engine.workflow import PlannedStep, planned_steps, planner_step, works_alone
+from orchestrator.errors import Refused, SecretMissing
 from orchestrator.model.run import Run, RunOptions
 from orchestrator.ports import Agent
 
@@ -38,8 +38,10 @@ def secrets_of(
     )
 
 
-def require_secrets(context: EngineContext, config: Config, options: RunOptions) -> None:
-    """Makes sure that every step of a run would get its secrets; their values are forgotten again.
+def require_secrets(
+    context: EngineContext, config: Config, options: RunOptions, *, planner: PlannedStep | None = None
+) -> None:
+    """Makes sure that every step of a run, and its planner, would get secrets; values are forgotten again.
 
     Each is looked up once, however many steps list it.
 
@@ -49,10 +51,12 @@ def require_secrets(context: EngineContext, config: Config, options: RunOptions)
     """
     missing: dict[str, str] = {}
     seen: set[tuple[str, str | None]] = set()
-    for step in planned_steps(config, options):
+    for step in (*([planner] if planner is not None else []), *planned_steps(config, options)):
         if not step.secrets and not any(agent.secrets for agent in config.agents.values()):
             continue  # nothing to ask for, so nobody needs to be found
-        agent = context.agents(step.agent, config=config, options=options, model=step.model)
+        agent = _agent(context, config, options, step)
+        if agent is None:
+            continue
         overrides = _overrides(config, options, agent)
         asked = {(name, overrides.get(name)) for name in secret_names(config, options, step, agent)} - seen
         seen |= asked
@@ -68,7 +72,20 @@ def require_secrets(context: EngineContext, config: Config, options: RunOptions)
 
 def require_secrets_of(context: EngineContext, run: Run) -> None:
     """Does the same for a run that goes on, with the configuration that it started with."""
-    require_secrets(context, thaw(run.metadata.config), run.metadata.options)
+    config, options = thaw(run.metadata.config), run.metadata.options
+    is_planned = bool(context.state.get_phases_for_run(run.id))
+    planner = None if is_planned or works_alone(options) else planner_step(config)
+    require_secrets(context, config, options, planner=planner)
+
+
+def _agent(context: EngineContext, config: Config, options: RunOptions, step: PlannedStep) -> Agent | None:
+    """Returns the agent of a step, None when it is an optional one that cannot be started."""
+    try:
+        return context.agents(step.agent, config=config, options=options, model=step.model)
+    except Refused:
+        if not step.optional:
+            raise
+        return None
 
 
 def _configured(config: Config, options: RunOptions, agent: Agent) -> AgentConfig | None:

@@ -6,28 +6,36 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from orchestrator.config.frozen import freeze
+from orchestrator.config.prompts import SuppliedPrompt, check_config_prompts, unused_prompts
 from orchestrator.config.schema import Config, Thresholds
 from orchestrator.config.withheld import yaml_without_secrets
 from orchestrator.engine.context import EngineContext
+from orchestrator.engine.planner import asks_planner
 from orchestrator.engine.secrets import secret_names
 from orchestrator.engine.verification import check_lines
-from orchestrator.engine.workflow import PlannedStep, planned_steps
+from orchestrator.engine.workflow import PlannedStep, planned_rounds, planned_steps
 from orchestrator.errors import NotTrusted, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
-from orchestrator.model.plan import Plan, single_phase
+from orchestrator.model.plan import Plan, PlanRequest
 from orchestrator.model.run import Integrate, Run, RunMetadata, RunOptions, RunOrigin, RunStatus
 from orchestrator.paths import names
+from orchestrator.planning.single import SinglePhase
 from orchestrator.process.marker import MARKER
+from orchestrator.repo import carrier
 from orchestrator.repo.archive import read_archived
 from orchestrator.repo.repository import Head
 
+_NOT_THERE = ("agent-missing", "agent-broken")
 MAX_TASK_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asked for. `trusted` tells that what the repository supplies may run."""
+    """What the user asked for. `trusted` tells that what the repository supplies may run.
+
+    `prompts` are the templates that the repository supplies.
+    """
 
     task: str
     run_id: RunId | None
@@ -38,27 +46,34 @@ class RunRequest:
     config: Config
     workflow_yaml: bytes | None
     trusted: bool
+    prompts: tuple[SuppliedPrompt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewStep:
     """A step as the first screen shows it; `found` tells that nobody named the agent.
 
-    `secrets` are the names of those that it will be given.
+    `secrets` are the names of those that it will be given. `missing` tells why the agent of an optional step
+    cannot be started.
     """
 
     agent: str
     task: str
     found: bool = False
     secrets: tuple[str, ...] = ()
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run would do, in words and values; nothing has been changed to find out."""
+    """What a run would do, in words and values; nothing has been changed to find out.
+
+    Without a `plan` it is `planner` who will be asked for one.
+    """
 
     run_id: RunId
-    plan: Plan
+    plan: Plan | None
+    planner: str | None
     steps: tuple[PreviewStep, ...]
     base: ObjectId
     base_name: str
@@ -79,15 +94,17 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
             checkout does not allow it.
         NotTrusted: what the repository supplies would run, and nobody has approved it.
     """
-    _check_task(request.task)
+    check_task(request.task)
     _check_command(context, request.options)
     if not request.trusted:
         raise NotTrusted(())
     _check_demand(request)
-    _check_place(context)
+    check_place(context)
     if request.config.artifacts.encrypt:
         context.sealer.require()
+    check_config_prompts(request.config, request.prompts)
     steps = planned_steps(request.config, request.options)
+    planner = _planner(context, request)
     agents = tuple(_previewed(context, request, step) for step in steps)
     head = context.repository.head()
     base = _base(context, request, head)
@@ -97,7 +114,8 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
     branch = None if request.options.integrate is Integrate.NONE else f"{names.BRANCHES}{run_id}"
     return Preview(
         run_id=run_id,
-        plan=request.plan or single_phase(request.task),
+        plan=request.plan or (SinglePhase().plan(PlanRequest(request.task)) if planner is None else None),
+        planner=planner,
         steps=agents,
         base=base,
         base_name=request.base or _short(head.branch) or base[:12],
@@ -107,7 +125,12 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
         gates=_gates(request.config.thresholds, request.options),
         isolation=f"{context.trees.root}/{run_id}/main (a repository of its own; yours is not touched)",
         limits=_limits(request),
-        warnings=(*_found(agents), *_secret_in_task(context, request), *_warnings(context, request, head)),
+        warnings=(
+            *_found(agents),
+            *_missing(agents),
+            *_secret_in_task(context, request),
+            *_warnings(context, request, head),
+        ),
     )
 
 
@@ -127,18 +150,25 @@ def start_run(context: EngineContext, request: RunRequest, shown: Preview) -> Ru
         trace_id=new_id("trace"),
         workflow_yaml=_workflow_text(context, request),
         trusted=request.trusted,
+        prompts=tuple((prompt.kind, prompt.text) for prompt in request.prompts),
     )
     run = Run(shown.run_id, request.task, RunStatus.PLANNING, datetime.now(UTC), None, None, metadata)
     state = context.state
     with state.transaction():
         state.create_run(run, shown.plan, request.config.execution.max_retries)
-        state.update_run_status(run.id, RunStatus.EXECUTING)
+        if shown.plan is not None:
+            state.update_run_status(run.id, RunStatus.EXECUTING)
         for warning in shown.warnings:
             state.record_event(run.id, EventKind.RUN_STATUS, {"warning": warning})
     return state.get_run(run.id)
 
 
-def _check_task(task: str) -> None:
+def check_task(task: str) -> None:
+    """Makes sure that a task can be worked on.
+
+    Raises:
+        Refused: `task-empty`, `task-invalid`.
+    """
     if not task.strip():
         raise Refused("The task is empty.", code="task-empty", hint='orchestrator run "what shall be done"')
     if len(task) > MAX_TASK_CHARACTERS or "\0" in task:
@@ -167,7 +197,12 @@ def _check_demand(request: RunRequest) -> None:
         )
 
 
-def _check_place(context: EngineContext) -> None:
+def check_place(context: EngineContext) -> None:
+    """Makes sure that agents may be started from here.
+
+    Raises:
+        Refused: `nested-run`; `operation-in-progress`, such as a rebase.
+    """
     if context.environment.get(MARKER):
         raise Refused(
             "This is an agent's own session: a run cannot start another run.",
@@ -184,7 +219,12 @@ def _check_place(context: EngineContext) -> None:
 
 
 def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -> PreviewStep:
-    agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
+    try:
+        agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
+    except Refused as refusal:
+        if not step.optional or refusal.code not in _NOT_THERE:
+            raise
+        return PreviewStep(step.agent or "nobody", step.task.kind, missing=refusal.message)
     return PreviewStep(
         agent.name,
         step.task.kind or "work on the task",
@@ -193,16 +233,32 @@ def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -
     )
 
 
+def _planner(context: EngineContext, request: RunRequest) -> str | None:
+    """Returns the name of the agent that will be asked for a plan, None where nobody is."""
+    step = asks_planner(request.config, request.options)
+    if step is None or request.plan is not None:
+        return None
+    agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
+    return agent.name
+
+
 def _base(context: EngineContext, request: RunRequest, head: Head) -> ObjectId:
     if request.base is not None:
-        return context.repository.resolve(request.base)
+        return _without_carrier(context, request, context.repository.resolve(request.base))
     if head.oid is None:
         raise Refused(
             "This repository has no commit yet, so there is nothing to start from.",
             code="no-commit",
             hint="Make the first one: git add -A && git commit",
         )
-    return head.oid
+    return _without_carrier(context, request, head.oid)
+
+
+def _without_carrier(context: EngineContext, request: RunRequest, base: ObjectId) -> ObjectId:
+    """Returns the commit to start from: beneath one of ours that only carries the state of other runs."""
+    below = carrier.beneath(context.repository.git, base)
+    carrier.require_none(context.repository, base if request.include_changes else below)
+    return below
 
 
 def _target_branch(context: EngineContext, request: RunRequest, head: Head) -> str | None:
@@ -253,14 +309,30 @@ def _limits(request: RunRequest) -> tuple[str, ...]:
         f"{execution.max_retries} retries",
         f"{execution.timeout_s:g} s a step, {execution.idle_timeout_s:g} s of silence",
     ]
-    if request.options.max_time_s is not None:
-        lines.append(f"{request.options.max_time_s:g} s in all")
-    return tuple(lines)
+    options, budget = request.options, request.config.budget
+    rounds = planned_rounds(request.config, options).max_iterations
+    if rounds > 1:
+        lines.append(f"{rounds} rounds at most")
+    in_all = (
+        (options.max_time_s, "{:g} s in all"),
+        (options.max_cost_usd or budget.max_cost_usd, "${:g} in all, as far as agents tell"),
+        (budget.max_tokens, "{:,} tokens in all"),
+        (options.max_turns or budget.max_turns, "{:,} turns in all"),
+    )
+    return (*lines, *(words.format(limit) for limit, words in in_all if limit is not None))
 
 
 def _found(steps: tuple[PreviewStep, ...]) -> tuple[str, ...]:
     name = next((step.agent for step in steps if step.found), None)
     return () if name is None else (f"No agent is named: {name} is the first one found on PATH.",)
+
+
+def _missing(steps: tuple[PreviewStep, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"Optional step {number} ({step.task}) will be skipped over: {step.missing}"
+        for number, step in enumerate(steps, 1)
+        if step.missing
+    )
 
 
 def _secret_in_task(context: EngineContext, request: RunRequest) -> tuple[str, ...]:
@@ -270,7 +342,11 @@ def _secret_in_task(context: EngineContext, request: RunRequest) -> tuple[str, .
 
 
 def _warnings(context: EngineContext, request: RunRequest, head: Head) -> tuple[str, ...]:
-    warnings = []
+    tasks = tuple(step.task for flow in request.config.workflows.values() for step in flow.steps)
+    warnings = [
+        f"{name} is for no task of any workflow, so it is not used."
+        for name in unused_prompts(request.prompts, tasks)
+    ]
     if request.options.integrate is Integrate.MERGE and head.branch is None:
         warnings.append("HEAD is detached, so there is no branch to merge into: the run will wait for one.")
     if not check_lines(request.config):

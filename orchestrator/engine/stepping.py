@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import TypeVar
-
-from orchestrator.engine.budget import remaining_s
+from orchestrator.config.prompts import REVIEWING
 from orchestrator.engine.keeping import (
     checkpoint_tree,
     keep_artifact,
@@ -17,30 +11,27 @@ from orchestrator.engine.keeping import (
     tree_before,
 )
 from orchestrator.engine.persistence import PersistReason
-from orchestrator.engine.prompts import step_prompt
+from orchestrator.engine.recording import add_usage, record_usage
+from orchestrator.engine.reviewing import (
+    Ended,
+    record_review,
+    record_skipped,
+    review_of,
+    rounds_after,
+    unreadable,
+    write_answer,
+)
 from orchestrator.engine.schedule import RunStep
 from orchestrator.engine.secrets import secrets_of
+from orchestrator.engine.setting_aside import is_out_of_budget, set_aside
+from orchestrator.engine.turn import Turn, transcript_of
 from orchestrator.engine.verification import make_tree_ready
 from orchestrator.engine.work import Work
-from orchestrator.engine.workflow import PlannedStep
-from orchestrator.model.agent import (
-    AgentEvent,
-    AgentRequest,
-    Ending,
-    Finished,
-    Said,
-    Spent,
-    Started,
-    UsedTool,
-)
+from orchestrator.model.agent import Ending, Finished
 from orchestrator.model.event import EventKind
-from orchestrator.model.finding import Finding
 from orchestrator.model.json import Json
 from orchestrator.model.run import Execution, ExecutionProgress, Usage
-from orchestrator.ports import Agent
 from orchestrator.repo.trees import IsolatedTree
-
-Number = TypeVar("Number", int, float)
 
 _FAILURE = {
     Ending.DEADLINE: "The agent ran out of time",
@@ -59,140 +50,50 @@ def run_step(work: Work, action: RunStep) -> None:
     Raises:
         CredentialMissing: a secret that the step names has no value any more; nothing has begun.
     """
+    if is_out_of_budget(work, action):
+        return
     step = work.steps[action.index]
-    agent = work.agent(step)
+    agent = work.agent_or_none(step)
+    if agent is None:
+        record_skipped(work, action, step)
+        return
     secrets = secrets_of(work.context, work.config, work.run.metadata.options, step, agent)
     tree = open_tree(work)
-    has_begun = bool(work.config.worktrees.setup)
-    if has_begun:
-        _start(work, action, step, agent)  # setup may take minutes; otherwise it is recorded with the process
+    turn = Turn(work, action, step, agent, tree, secrets)
+    if work.config.worktrees.setup:
+        turn.begin()  # setup may take minutes; otherwise it is recorded with the process
     problem = make_tree_ready(work, tree, action.execution)
     if work.halted():
         return
     if problem is None:
         work.context.persist(PersistReason.AGENT_STARTS)
         try:
-            finished = _let_agent_work(work, action, step, agent, tree, secrets, has_begun=has_begun)
+            finished = turn.take()
         finally:
             work.context.persist(PersistReason.AGENT_ENDED)
     else:
         finished = Finished(Ending.FAILED, None, problem, Usage())
+    about = {**turn.about, "model": finished.model}
     if finished.ending is Ending.CANCELLED:
-        _record_usage(work, finished.usage)
-        return
-    failure = _failure(finished)
+        record_usage(work, finished.usage, about)  # the attempt is closed with it as interrupted
+    elif finished.ending in (Ending.LIMIT, Ending.STUCK):
+        set_aside(work, action, tree, finished, about, over=turn.over)
+    else:
+        ended = _ended(work, action, turn, finished)
+        _record_end(work, action, tree, ended, about)
+        work.context.persist(PersistReason.STEP_ENDED)
+
+
+def _ended(work: Work, action: RunStep, turn: Turn, finished: Finished) -> Ended:
+    step, name = turn.step, turn.agent.name
+    failure, review = _failure(finished), None
+    if failure is None and step.task.kind in REVIEWING:
+        review = review_of(step, name, finished.answer, turn.tree)
+        failure = unreadable(review, step, name)
     if failure is not None and step.optional:
-        work.note(f"Optional step {action.index + 1} ({agent.name}) was skipped over: {failure}")
+        work.note(f"Optional step {action.index + 1} ({name}) was skipped over: {failure}")
         failure = None
-    _record_end(work, action, tree, finished, failure)
-    work.context.persist(PersistReason.STEP_ENDED)
-
-
-def _start(work: Work, action: RunStep, step: PlannedStep, agent: Agent) -> None:
-    work.context.state.record_event(
-        work.run_id,
-        EventKind.STEP_STARTED,
-        {
-            "phase": action.phase.id,
-            "step": action.index + 1,
-            "steps": len(work.steps),
-            "agent": agent.name,
-            "task": step.task.kind,
-            "attempt": action.execution.attempt,
-        },
-    )
-
-
-def _let_agent_work(
-    work: Work,
-    action: RunStep,
-    step: PlannedStep,
-    agent: Agent,
-    tree: IsolatedTree,
-    secrets: Mapping[str, str],
-    *,
-    has_begun: bool,
-) -> Finished:
-    request = AgentRequest(
-        prompt=_prompt(work, action, step),
-        transcript=os.fspath(_transcript(work, action)),
-        marker=work.marker(action.execution.id),
-        timeout_s=max(1.0, min(step.timeout_s, remaining_s(work))),  # 0 would be no deadline at all
-        idle_timeout_s=step.idle_timeout_s,
-        environment=work.context.environment,
-        added={**tree.environment(), "ORCHESTRATOR_RUN": work.run_id},
-        secrets=secrets,
-    )
-    finished: Finished | None = None
-    for event in agent.run(request, worktree=tree.path, cancelled=work.halted):
-        if not has_begun:
-            with work.context.state.transaction():
-                _start(work, action, step, agent)
-                _record(work, action.execution, event)
-        else:
-            _record(work, action.execution, event)
-        has_begun = True
-        if isinstance(event, Finished):
-            finished = event
-    assert finished is not None, f"agent {agent.name} ended without a Finished event"
-    return finished
-
-
-def _transcript(work: Work, action: RunStep) -> Path:
-    directory = work.context.paths.run_artifacts_dir(work.run_id)
-    work.context.disk.make_dir(directory)
-    return directory / f"{action.execution.id}-step-{action.index + 1}.log"
-
-
-def _prompt(work: Work, action: RunStep, step: PlannedStep) -> str:
-    executions = work.context.state.get_executions(work.run_id, action.phase.id)
-    before = [e for e in executions if e.attempt < action.execution.attempt]
-    prompt = step_prompt(
-        task=work.run.task,
-        phase=action.phase,
-        step=step.task,
-        attempt=action.execution.attempt,
-        resumed=bool(before) and before[-1].status == "interrupted",
-        findings=_open_findings(work),
-    )
-    return work.context.redactor.text(prompt)
-
-
-def _open_findings(work: Work) -> tuple[Finding, ...]:
-    recorded = work.context.state.get_findings(work.run_id, unresolved_only=True)
-    strict = work.run.metadata.options.require_clean
-    unique = {r.finding.identity: r.finding for r in recorded if r.is_new or strict}
-    return tuple(unique.values())
-
-
-def _record(work: Work, execution: Execution, event: AgentEvent) -> None:
-    state = work.context.state
-    match event:
-        case Started(process):
-            state.set_execution_progress(execution.id, replace(execution.progress, process=process))
-        case Said(text):
-            state.record_event(work.run_id, EventKind.AGENT_SAID, {"text": text})
-        case UsedTool(tool, detail):
-            state.record_event(work.run_id, EventKind.AGENT_TOOL, {"tool": tool, "detail": detail})
-        case Spent(usage):
-            _record_usage(work, usage)
-        case Finished():
-            pass  # recorded with the end of the step
-
-
-def _record_usage(work: Work, usage: Usage) -> None:
-    work.context.state.record_event(
-        work.run_id,
-        EventKind.AGENT_USAGE,
-        {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cost_usd": usage.cost_usd,
-            "cpu_s": usage.cpu_s,
-            "wall_s": usage.wall_s,
-            "peak_memory_bytes": usage.peak_memory_bytes,
-        },
-    )
+    return Ended(step, name, finished, failure, review)
 
 
 def _failure(finished: Finished) -> str | None:
@@ -204,10 +105,10 @@ def _failure(finished: Finished) -> str | None:
 
 
 def _record_end(
-    work: Work, action: RunStep, tree: IsolatedTree, finished: Finished, failure: str | None
+    work: Work, action: RunStep, tree: IsolatedTree, ended: Ended, about: dict[str, Json]
 ) -> None:
-    execution = action.execution
-    label = f"{action.phase.id} attempt {execution.attempt} step {action.index + 1}"
+    execution, finished, failure = action.execution, ended.finished, ended.failure
+    label = f"{action.phase.id} attempt {execution.attempt}{_round(work, execution)} step {action.index + 1}"
     checkpoint = checkpoint_tree(work, tree, label)
     before = execution.progress
     progress = ExecutionProgress(
@@ -216,44 +117,26 @@ def _record_end(
         tree=checkpoint.tree,
         changed=before.changed or checkpoint.tree != tree_before(work, execution),
         agent_failure=failure,
+        agent=ended.agent,
+        ending=finished.ending if failure else "",
+        cause=finished.cause if failure else "",
         usage=add_usage(before.usage, finished.usage),
+        rounds=rounds_after(before.rounds, ended, checkpoint.tree),
     )
-    data: dict[str, Json] = {
-        "phase": action.phase.id,
-        "step": action.index + 1,
-        "ending": finished.ending,
-        "exit_status": finished.exit_status,
-        "failure": failure,
-    }
+    told = {**about, "ending": finished.ending, "exit_status": finished.exit_status, "failure": failure}
+    answer = write_answer(work, action, finished.answer)
+    encrypt = work.config.artifacts.encrypt
     with work.context.state.transaction():
-        _record_usage(work, finished.usage)
+        record_usage(work, finished.usage, about)
         record_checkpoint(work, checkpoint, label)
-        keep_artifact(
-            work.context,
-            work.run_id,
-            _transcript(work, action),
-            action.phase.id,
-            "transcript",
-            encrypt=work.config.artifacts.encrypt,
-        )
+        for path, kind in ((transcript_of(work, action), "transcript"), (answer, "answer")):
+            keep_artifact(work.context, work.run_id, path, action.phase.id, kind, encrypt=encrypt)
+        if ended.review is not None and not ended.review.problem:
+            record_review(work, execution, ended.review)
         work.context.state.set_execution_progress(
-            execution.id, progress, event=EventKind.STEP_FINISHED, data=data
+            execution.id, progress, event=EventKind.STEP_FINISHED, data=told
         )
 
 
-def add_usage(one: Usage, other: Usage) -> Usage:
-    """Returns both together; what neither metered stays unmetered."""
-    return Usage(
-        input_tokens=_sum(one.input_tokens, other.input_tokens),
-        output_tokens=_sum(one.output_tokens, other.output_tokens),
-        cost_usd=_sum(one.cost_usd, other.cost_usd),
-        cpu_s=one.cpu_s + other.cpu_s,
-        wall_s=one.wall_s + other.wall_s,
-        peak_memory_bytes=max(one.peak_memory_bytes, other.peak_memory_bytes),
-    )
-
-
-def _sum(one: Number | None, other: Number | None) -> Number | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other
+def _round(work: Work, execution: Execution) -> str:
+    return f" round {execution.progress.rounds.iteration}" if work.limits.max_iterations > 1 else ""

@@ -14,7 +14,8 @@ class Evidence:
     `over` has one sentence for each threshold exceeded, `broken` one for each check that gave no answer;
     `agent_failure` says how the agent failed (it can veto, never approve); `retries` counts the attempts
     already repeated on a verdict; `can_learn` is False when another attempt would do the same again;
-    `out_of_time` tells that the run's time budget is used up.
+    `out_of` names the part of the run's budget that is used up; `hopeless` tells that nothing but a person
+    can make another attempt end otherwise, as without a key.
     """
 
     over: tuple[str, ...] = ()
@@ -23,7 +24,8 @@ class Evidence:
     retries: int = 0
     max_retries: int = 0
     can_learn: bool = True
-    out_of_time: bool = False
+    out_of: str | None = None
+    hopeless: bool = False
 
 
 def reach_verdict(evidence: Evidence) -> Verdict:
@@ -33,8 +35,10 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         objections = (evidence.agent_failure, *objections)
     if not objections:
         return Verdict(Decision.PROCEED, ("Nothing stands against it.",))
-    if evidence.out_of_time:
-        return Verdict(Decision.ASK, (*objections, "The time allowed for this run is used up."))
+    if evidence.hopeless:
+        return Verdict(Decision.ABORT, objections)
+    if evidence.out_of is not None:
+        return Verdict(Decision.ASK, (*objections, f"The {evidence.out_of} allowed for this run is used up."))
     if not evidence.can_learn:
         reason = "The agent takes no prompt and changed nothing, so another attempt would end the same."
         return Verdict(Decision.ABORT, (*objections, reason))

@@ -270,12 +270,12 @@ def verify_checkout(
     finally:
         discard(context.trees, run_id)
         context.disk.remove_tree(request.artifacts)
-        _drop_base(context, run_id)
+        drop_base(context, run_id)
     return head, compare(head, before, config.thresholds)
 
 
-def _drop_base(context: EngineContext, run_id: RunId) -> None:
-    """Lets go of the snapshot of the user's own tree that the checks ran on; the tree itself stays."""
+def drop_base(context: EngineContext, run_id: RunId) -> None:
+    """Lets go of the commit that was kept for a tree of our own which is not needed any more."""
     name = f"{names.BASE_REFS}{run_id}"
     pinned = context.repository.read_ref(name)
     if pinned is not None:

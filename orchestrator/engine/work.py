@@ -10,7 +10,8 @@ from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.guard import Guard
 from orchestrator.engine.schedule import RunState
-from orchestrator.engine.workflow import PlannedStep, planned_steps
+from orchestrator.engine.workflow import PlannedStep, RoundLimits, planned_rounds, planned_steps
+from orchestrator.errors import Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ExecutionId, ObjectId, PhaseId, RunId
 from orchestrator.model.run import Run, RunProgress, RunStatus
@@ -25,7 +26,8 @@ TREE = "main"
 class Work:
     """A run being worked on under its lock; `stop` turns true when the process must end.
 
-    `guard` watches over the user's repository; None where no agent is let loose.
+    `guard` watches over the user's repository; None where no agent is let loose. `limits` are those of its
+    rounds through the steps.
     """
 
     context: EngineContext
@@ -34,6 +36,7 @@ class Work:
     steps: tuple[PlannedStep, ...]
     stop: Callable[[], bool]
     guard: Guard | None = None
+    limits: RoundLimits = field(default_factory=RoundLimits)
     base_reports: dict[ObjectId, CheckReport] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -50,6 +53,15 @@ class Work:
         return self.context.agents(
             step.agent, config=self.config, options=self.run.metadata.options, model=step.model
         )
+
+    def agent_or_none(self, step: PlannedStep) -> Agent | None:
+        """Returns the agent of a step, None when it is an optional one whose agent cannot be started."""
+        try:
+            return self.agent(step)
+        except Refused:
+            if not step.optional:
+                raise
+            return None
 
     def marker(self, execution_id: ExecutionId) -> str:
         """Returns what identifies the processes of an attempt; a copy of the repository has other markers."""
@@ -123,7 +135,8 @@ def open_work(
     """
     metadata = context.state.get_run(run_id).metadata
     config = thaw(metadata.config, current=context.config, redactor=context.redactor)
-    return Work(context, run_id, config, planned_steps(config, metadata.options), stop, guard)
+    steps, limits = planned_steps(config, metadata.options), planned_rounds(config, metadata.options)
+    return Work(context, run_id, config, steps, stop, guard, limits)
 
 
 def load_state(work: Work) -> RunState:
@@ -134,4 +147,5 @@ def load_state(work: Work) -> RunState:
         phases=tuple(state.get_phases_for_run(work.run_id)),
         executions=tuple(state.get_executions(work.run_id)),
         steps=len(work.steps),
+        max_iterations=work.limits.max_iterations,
     )

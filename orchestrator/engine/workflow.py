@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from orchestrator.config.prompts import PLANNER, REVIEWING
 from orchestrator.config.schema import Config, Step
 from orchestrator.engine.prompts import StepTask
 from orchestrator.errors import Refused
@@ -29,6 +30,27 @@ class PlannedStep:
     optional: bool = False
     retries: int | None = None
     secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLimits:
+    """How often the steps of a workflow are gone through at most, and how many suggestions ask for more."""
+
+    max_iterations: int = 1
+    min_suggestions: int = 1
+
+
+def planned_rounds(config: Config, options: RunOptions) -> RoundLimits:
+    """Returns how often a run's steps are gone through; once for an agent or a command that works alone."""
+    workflow = config.workflows.get(options.workflow)
+    if works_alone(options) or workflow is None:
+        return RoundLimits()
+    return RoundLimits(workflow.max_iterations, workflow.min_suggestions_threshold)
+
+
+def works_alone(options: RunOptions) -> bool:
+    """Returns whether the command line named who works, so that neither workflow nor planner is asked."""
+    return options.command is not None or options.agent is not None
 
 
 def planned_steps(config: Config, options: RunOptions) -> tuple[PlannedStep, ...]:
@@ -61,10 +83,17 @@ def _lone_step(config: Config, agent: str | None) -> PlannedStep:
     return PlannedStep(agent, StepTask(""), timeout_s, idle_timeout_s)
 
 
+def planner_step(config: Config) -> PlannedStep | None:
+    """Returns the turn in which the planner is asked, None where no agent has that role."""
+    name = config.roles.planner
+    return None if name is None else replace(_lone_step(config, name), task=StepTask(PLANNER))
+
+
 def _configured_step(config: Config, step: Step) -> PlannedStep:
-    timeout_s, idle_timeout_s = _timeouts(config, step.agent)
+    agent = step.agent or _by_role(config, step.task)
+    timeout_s, idle_timeout_s = _timeouts(config, agent)
     return PlannedStep(
-        agent=step.agent,
+        agent=agent,
         task=StepTask(step.task, step.description, step.prompt),
         timeout_s=step.timeout_s or timeout_s,
         idle_timeout_s=idle_timeout_s,
@@ -73,6 +102,12 @@ def _configured_step(config: Config, step: Step) -> PlannedStep:
         retries=step.retries,
         secrets=step.secrets,
     )
+
+
+def _by_role(config: Config, task: str) -> str | None:
+    if task in REVIEWING:
+        return config.roles.reviewer
+    return config.roles.planner if task == "plan" else None
 
 
 def _timeouts(config: Config, agent: str | None) -> tuple[float, float]:

@@ -17,9 +17,11 @@ import filelock
 from orchestrator.errors import DiskFailed, Locked
 from orchestrator.fs.disk import Disk, StrPath
 from orchestrator.fs.failure import disk_failure
-from orchestrator.fs.probe import RECORD_SUFFIX, boot_id, lock_unsafe, read_record, start_time
+from orchestrator.fs.probe import RECORD_SUFFIX, Holder, boot_id, lock_unsafe, read_record, start_time
 
 _POLL_S = 0.02
+_RECORD_S = 3.0
+"""How long a loser waits for the record of a holder that has just taken the lock: writing it syncs twice."""
 _LIMIT_CHARACTERS = 2000
 _NO_DIRECTORY_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.EISDIR})
 
@@ -41,12 +43,18 @@ class _KernelLock(ABC):
             DiskFailed: the lock file cannot be made, or its file system has no locks.
         """
         if not self._take(timeout_s):
-            raise Locked(what=self._what, holder=read_record(self._path).describe())
+            raise Locked(what=self._what, holder=self._holder().describe())
         try:
             self._record()
         except BaseException:
             self.release()
             raise
+
+    def _holder(self) -> Holder:
+        patience_ends = time.monotonic() + _RECORD_S
+        while not (holder := read_record(self._path)).pid and time.monotonic() < patience_ends:
+            time.sleep(_POLL_S)
+        return holder
 
     @abstractmethod
     def release(self) -> None:

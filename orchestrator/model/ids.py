@@ -29,13 +29,18 @@ def parse_run_id(text: str) -> RunId:
     Raises:
         Refused: not `[a-z0-9][a-z0-9-]{0,39}`, or reserved: it could escape a directory or clash.
     """
-    if not _RUN_ID.fullmatch(text) or text in RESERVED_RUN_IDS:
+    if not is_run_id(text):
         raise Refused(
             f"{text!r} cannot be a run id.",
             code="run-id-invalid",
             hint="Use up to 40 of a-z, 0-9 and -, starting with a letter or digit; `state` is reserved.",
         )
     return RunId(text)
+
+
+def is_run_id(text: str) -> bool:
+    """Returns whether `parse_run_id` takes it."""
+    return bool(_RUN_ID.fullmatch(text)) and text not in RESERVED_RUN_IDS
 
 
 def new_run_id() -> RunId:

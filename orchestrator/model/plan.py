@@ -51,6 +51,15 @@ class Plan:
         return cls(_in_dependency_order(phases))
 
 
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What a planner is asked: the task, the paths of the repository's files, and the checks that decide."""
+
+    task: str
+    files: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+
+
 def single_phase(task: str) -> Plan:
     """Returns the plan that treats the whole task as one phase."""
     name = task.strip().splitlines()[0][:80]

@@ -93,7 +93,8 @@ class Outcome(StrEnum):
 class RunOptions:
     """What the user asked for; fixed when the run is created.
 
-    `found_agent` is the agent of steps that name none: the first one that was found on PATH.
+    `found_agent` is the agent of steps that name none: the first one that was found on PATH. With `no_cache`
+    models are asked even what they were asked before.
     """
 
     workflow: str = "default"
@@ -102,7 +103,10 @@ class RunOptions:
     integrate: Integrate = Integrate.BRANCH
     require_clean: bool = False
     max_time_s: float | None = None
+    max_cost_usd: float | None = None
+    max_turns: int | None = None
     found_agent: str | None = None
+    no_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +124,32 @@ class RunOrigin:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What agents consumed; None means not metered, zero means measured as nothing.
+
+    `cached_tokens` is the part of `input_tokens` that the provider had kept. `turns` are the answers of the
+    model; where an agent does not count them, the uses of its tools.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    cached_tokens: int | None = None
+    turns: int | None = None
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunProgress:
     """What has been reached so far; replaced as a whole with each step forward.
 
     `result` is the tip of the chain of phase commits (None: no phase has changed anything yet);
     `branch` is the full name of the result branch once it exists;
     `wake_at` tells when a waiting run may go on by itself, `waiting_for` says what for;
-    `extra_time_s` is what resuming added to the time allowed, in seconds;
+    `planning` is what asking for a plan consumed;
+    `extra_time_s` is what resuming added to the time allowed, in seconds, and so the others of that name;
     `exit_status` is what a failed run makes its command end with (CONTRACT.md).
     """
 
@@ -139,9 +162,13 @@ class RunProgress:
     cancel_requested: bool = False
     merged: bool = False
     extra_time_s: float = 0.0
+    extra_cost_usd: float = 0.0
+    extra_tokens: int = 0
+    extra_turns: int = 0
     exit_status: int | None = None
     error: str | None = None
     notes: tuple[str, ...] = ()
+    planning: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +178,7 @@ class RunMetadata:
     `config` is the whole effective configuration as JSON text, frozen at the start (DESIGN.md section 7);
     `workflow_yaml` the bytes of the repository's workflow.yaml as text (surrogateescape), None without one;
     `trusted` tells that everything in `config` that would run was approved when the run was created.
+    `prompts` are the repository's own templates of prompts by their kind, as they were then.
     """
 
     options: RunOptions
@@ -160,6 +188,7 @@ class RunMetadata:
     workflow_yaml: str | None = None
     trusted: bool = False
     progress: RunProgress = field(default_factory=RunProgress)
+    prompts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,27 +225,44 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What agents consumed; None means not metered, zero means measured as nothing."""
+class StepOutput:
+    """What the agent of a step said last, shortened for the prompts of later steps; `task` is its kind."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: float | None = None
-    cpu_s: float = 0.0
-    wall_s: float = 0.0
-    peak_memory_bytes: int = 0
+    iteration: int
+    task: str
+    agent: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Where an attempt stands in the rounds through its workflow.
+
+    `iteration` is the round being worked on, from 1; `tree` what it began with; `reviewed` the tree after the
+    last review; `suggested` are the claims that reviewers made in this round, by hash; `stopped` tells why
+    there is no further one, once that is decided. `outputs` are those of this round and the one before.
+    """
+
+    iteration: int = 1
+    tree: ObjectId | None = None
+    reviewed: ObjectId | None = None
+    suggested: tuple[str, ...] = ()
+    stopped: str | None = None
+    outputs: tuple[StepOutput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionProgress:
     """How far an attempt has come; what `resume` needs to go on without repeating finished work.
 
-    `steps_done` counts finished steps of the workflow; `checkpoint` keeps what the last one left;
-    `tree` is the git tree in that checkpoint which the checks are run on; `checked` tells that
+    `steps_done` counts finished steps, over all rounds of the workflow; `checkpoint` keeps what the last
+    one left; `tree` is the git tree in that checkpoint which the checks are run on; `checked` tells that
     they were, `over` and `broken` which thresholds they exceeded and which gave no answer; `changed`
     tells that the attempt left another tree than it found; `receipts` are (tree, check, environment,
     tests run) of checks that passed and need not run again on that tree; `process` is (pid, start time in
-    clock ticks) of a supervised child while one runs.
+    clock ticks) of a supervised child while one runs. `agent` is who worked in the step that was begun
+    last, `agent_session` its own session, by which an interrupted turn can go on; `ending` how that step
+    ended and `cause` why, where it did not end well.
     """
 
     steps_done: int = 0
@@ -229,9 +275,14 @@ class ExecutionProgress:
     broken: tuple[str, ...] = ()
     changed: bool = False
     agent_failure: str | None = None
+    agent: str = ""
+    agent_session: str = ""
+    ending: str = ""
+    cause: str = ""
     process: tuple[int, int] | None = None
     usage: Usage = field(default_factory=Usage)
     receipts: tuple[tuple[str, str, str, int | None], ...] = ()
+    rounds: Rounds = field(default_factory=Rounds)
 
 
 @dataclass(frozen=True, slots=True)

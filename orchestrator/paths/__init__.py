@@ -51,6 +51,7 @@ class OrchestratorPaths:
         self.prompts_dir = root / names.PROMPTS
         self.layouts_dir = root / names.LAYOUTS
         self.index_dir = root / names.INDEX
+        self.agents_dir = root / names.AGENTS
         self.secrets_dir = root / names.SECRETS
         self.locks_dir = root / names.LOCKS
         self.migrations_dir = root / names.MIGRATIONS
@@ -99,6 +100,10 @@ class OrchestratorPaths:
     def run_lock(self, run_id: str) -> Path:
         """Returns the lock file that the owner of a run holds while it works."""
         return self.run_locks_dir / f"run-{run_id}.lock"
+
+    def agent_home(self, agent: str) -> Path:
+        """Returns where an agent's own state is (sessions, settings, logins) when it is contained."""
+        return self.agents_dir / agent
 
     def run_artifacts_dir(self, run_id: str) -> Path:
         """Returns the directory of a run's transcripts, check outputs and reports."""

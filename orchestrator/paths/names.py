@@ -19,6 +19,7 @@ CHECKPOINTS = "checkpoints"
 ARTIFACTS = "artifacts"
 WORKTREES = "worktrees"
 INDEX = "index"
+AGENTS = "agents"
 SECRETS = "secrets"
 SESSIONS = "sessions"
 LOCKS = "locks"
@@ -52,6 +53,7 @@ KNOWN = COMMITTABLE | {
     ARTIFACTS,
     WORKTREES,
     INDEX,
+    AGENTS,
     SESSIONS,
     LOCKS,
     MIGRATIONS,

@@ -20,6 +20,7 @@ from orchestrator.process.log import OutputLog
 from orchestrator.process.marker import MARKER
 from orchestrator.process.printed import Printed
 from orchestrator.process.request import Request
+from orchestrator.process.wire import Wire, ignore
 
 _INTERPRETER = ("-I", "-S")
 _BOOTSTRAP = (
@@ -40,10 +41,6 @@ def never() -> bool:
     return False
 
 
-def ignore(_: bytes) -> None:
-    """Takes output that nobody wants to see now."""
-
-
 def supervise(
     command: Command,
     *,
@@ -51,6 +48,7 @@ def supervise(
     on_output: Callable[[bytes], None] = ignore,
     on_error: Callable[[bytes], None] = ignore,
     cancelled: Callable[[], bool] = never,
+    wire: Wire | None = None,
 ) -> Ended:
     """Runs a program under a supervisor of its own and returns when nothing of it is running any more.
 
@@ -59,6 +57,8 @@ def supervise(
     calling thread. `cancelled` is asked about ten times a second. A stop is SIGTERM to the process group, up
     to 5 s, then SIGKILL to everything below it. When a callback raises, or this process dies at any moment,
     everything is killed at once. What cannot be started ends with the cause `not-started`.
+    With a `wire`, stdin stays open until the wire is closed, `command.stdin` comes after what was sent
+    before, and the wire gets stdout raw besides.
 
     Raises:
         Refused: `unsupported-platform` on Windows; `unsafe-path` for the log.
@@ -79,8 +79,17 @@ def supervise(
     with OutputLog(command.log, command.max_log_bytes) as log:
         printed = Printed(command.redactor, {"stdout": on_output, "stderr": on_error}, log)
         ears = _Ears(on_started, printed, cancelled)
-        with _Supervised(command, request, ears) as supervised:
+        with _fed(wire, command.stdin) as talk, _Supervised(command, request, ears, talk) as supervised:
             return supervised.attend()
+
+
+def _fed(wire: Wire | None, stdin: bytes) -> Wire:
+    """Returns the wire to the program: the caller's, or one that says `stdin` and nothing more."""
+    fed = wire or Wire()
+    fed.send(stdin)
+    if wire is None:
+        fed.close()
+    return fed
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +104,12 @@ class _Ears:
 class _Supervised:
     """A running supervisor with the pipes to it and to the program."""
 
-    def __init__(self, command: Command, request: bytes, ears: _Ears) -> None:
+    def __init__(self, command: Command, request: bytes, ears: _Ears, wire: Wire) -> None:
         self._command = command
         self._ears = ears
         self._request = request
-        self._rest = memoryview(command.stdin)
+        self._wire = wire
+        self._open: set[str] = set()
         self._heard = b""
         self._process = (0, 0)
         self._failure = ""
@@ -115,7 +125,7 @@ class _Supervised:
                 [sys.executable, *_INTERPRETER, "-c", _BOOTSTRAP, _ROOT, str(control_end), str(report_end)],
                 cwd="/",
                 env=_supervisor_environment(self._command.marker),
-                stdin=subprocess.PIPE if self._rest else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if self._wire.speaks else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=(control_end, report_end),
@@ -155,6 +165,7 @@ class _Supervised:
         with selectors.DefaultSelector() as selector:
             self._register(selector)
             while not self._ended:
+                self._balance(selector)
                 for key, _ in selector.select(_TICK_S):
                     self._serve(selector, key)
                 if time.monotonic() - asked >= _TICK_S:
@@ -165,23 +176,50 @@ class _Supervised:
 
     def _register(self, selector: selectors.BaseSelector) -> None:
         selector.register(self._report, selectors.EVENT_READ, "report")
+        selector.register(self._wire.bell, selectors.EVENT_READ, "bell")
         for stream, name in ((self._supervisor.stdout, "stdout"), (self._supervisor.stderr, "stderr")):
             if stream is not None:
                 selector.register(stream.fileno(), selectors.EVENT_READ, name)
+                self._open.add(name)
         if self._supervisor.stdin is not None:
             os.set_blocking(self._supervisor.stdin.fileno(), False)
-            selector.register(self._supervisor.stdin.fileno(), selectors.EVENT_WRITE, "stdin")
+            self._open.add("stdin")
+
+    def _balance(self, selector: selectors.BaseSelector) -> None:
+        """Listens to stdin and stdout only while the wire has something for the one, and wants the other."""
+        wanted = {"stdin": self._wire.has_something, "stdout": not self._wire.is_held}
+        if not wanted["stdout"]:
+            self._last_output = time.monotonic()  # it is not silent: nobody listens
+        for name, wants in wanted.items():
+            stream = self._supervisor.stdin if name == "stdin" else self._supervisor.stdout
+            if name not in self._open or stream is None or (stream.fileno() in selector.get_map()) is wants:
+                continue
+            if wants:
+                event = selectors.EVENT_WRITE if name == "stdin" else selectors.EVENT_READ
+                selector.register(stream.fileno(), event, name)
+            else:
+                selector.unregister(stream.fileno())
 
     def _serve(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
         if key.data == "report":
             self._hear()
+        elif key.data == "bell":
+            self._wire.answer_bell()
         elif key.data == "stdin":
             self._feed(selector, key.fd)
-        elif chunk := os.read(key.fd, _CHUNK_BYTES):
+        else:
+            self._read(selector, key)
+
+    def _read(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        chunk = os.read(key.fd, _CHUNK_BYTES)
+        if key.data == "stdout":
+            self._wire.hand_on(chunk)
+        if chunk:
             self._ears.printed.take(key.data, chunk)
             self._last_output = time.monotonic()
         else:
             selector.unregister(key.fd)
+            self._open.discard(key.data)
 
     def _hear(self) -> None:
         chunk = os.read(self._report, _CHUNK_BYTES)
@@ -205,14 +243,9 @@ class _Supervised:
         self._tell(b"go\n")
 
     def _feed(self, selector: selectors.BaseSelector, descriptor: int) -> None:
-        try:
-            self._rest = self._rest[os.write(descriptor, self._rest[:_CHUNK_BYTES]) :]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._rest = self._rest[:0]  # the program does not want more
-        if not self._rest and self._supervisor.stdin is not None:
+        if not self._wire.feed(descriptor) and self._supervisor.stdin is not None:
             selector.unregister(descriptor)
+            self._open.discard("stdin")
             self._supervisor.stdin.close()
 
     def _stop_if_asked(self) -> None:
@@ -241,8 +274,11 @@ class _Supervised:
     def _drain(self, selector: selectors.BaseSelector) -> None:
         """Takes the rest of the output; whoever still holds a pipe open is none of ours: no wait for it."""
         for key in list(selector.get_map().values()):
-            if key.data in ("report", "stdin"):
+            if key.data not in ("stdout", "stderr"):
                 selector.unregister(key.fd)
+        stdout = self._supervisor.stdout
+        if stdout is not None and "stdout" in self._open and stdout.fileno() not in selector.get_map():
+            selector.register(stdout.fileno(), selectors.EVENT_READ, "stdout")  # held, but a pipe is small
         while selector.get_map():
             ready = selector.select(_SILENCE_S)
             if not ready:

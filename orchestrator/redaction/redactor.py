@@ -76,6 +76,8 @@ class Redactor:
 
         What nests deeper than 100 levels becomes a note.
         """
+        if self._is_clean(value):
+            return value
         return self._json(value, MAX_DEPTH, keys)
 
     def stream(self) -> RedactedStream:
@@ -88,6 +90,21 @@ class Redactor:
         stream.feed(data)
         stream.flush()
         return frozenset(stream.names)
+
+    def _is_clean(self, value: Json) -> bool:
+        """Returns whether one look at all strings of a small value together finds nothing: most hold none.
+
+        Parted by a line end, which is in no form of a value that is a single line and in which every word
+        ends, as at the end of text. Whatever is found, across two strings too, is looked at one by one.
+        """
+        strings: list[str] = []
+        if not _gather(value, strings, MAX_DEPTH):
+            return False
+        try:
+            data = "\n".join(strings).encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return False
+        return len(data) <= _WINDOW_BYTES and not self._ready().find(data, 0, final=True).spans
 
     def _json(self, value: Json, depth: int, keys: bool) -> Json:
         if isinstance(value, str):
@@ -114,6 +131,21 @@ class Redactor:
             if self._matcher is None:
                 self._matcher = _matcher(dict(self._forms)) if self._forms else _shapes_alone()
             return self._matcher
+
+
+def _gather(value: Json, strings: list[str], depth: int) -> bool:
+    """Adds every string in `value`, keys too; returns False for one that nests too deeply."""
+    if isinstance(value, str):
+        strings.append(value)
+        return True
+    if value is None or isinstance(value, bool | int | float):
+        return True
+    if depth == 0:
+        return False
+    if isinstance(value, Mapping):
+        strings.extend(value)
+        return all([_gather(each, strings, depth - 1) for each in value.values()])
+    return all([_gather(each, strings, depth - 1) for each in value])
 
 
 def keys_in(data: bytes) -> tuple[Span, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from orchestrator.model.ids import ObjectId
 from orchestrator.repo import history, scratch
 from orchestrator.repo.git import Git
 from orchestrator.repo.repository import Repository
-from orchestrator.repo.settings import as_config, local_settings
+from orchestrator.repo.settings import Pairs, as_config, local_settings
 
 AUTHOR = "orchestrator <orchestrator@localhost.invalid>"
 """Who our own commits are by: checkpoints, never the user's history."""
+
+_SHA1_DIGITS = 40
 
 _NO_PUSH = "disabled://orchestrator-publishes-results-itself"
 
@@ -30,34 +33,43 @@ _OWN: tuple[tuple[str, str], ...] = (
 )
 
 
-def build(repository: Repository, place: Path, commit: ObjectId) -> None:
+def build(repository: Repository, place: Path, commit: ObjectId, *, files: ObjectId | None = None) -> None:
     """Makes `place`, which must not exist, a borrowing repository with `commit` checked out, submodules too.
 
+    With `files` (a tree) HEAD is `commit`, and index and files are those of `files`: they show as changes.
     What decides content is taken over: object format, shallow and sparse files, partial-clone settings, line
     ends, filters when trusted, the LFS store, ignore and attribute files, remote-tracking refs and tags.
     """
-    _build(repository.git, repository.git_dir, repository.common_dir, place, commit)
+    settings = repository.local_settings()
+    _build(repository.git, settings, repository.git_dir, repository.common_dir, place, commit, files)
 
 
-def _build(source: Git, git_dir: Path, common_dir: Path, place: Path, commit: ObjectId) -> None:
-    object_format = source.text("rev-parse", "--show-object-format")
+def _build(
+    source: Git,
+    settings: Pairs,
+    git_dir: Path,
+    common_dir: Path,
+    place: Path,
+    commit: ObjectId,
+    files: ObjectId | None = None,
+) -> None:
+    object_format = "sha1" if len(commit) == _SHA1_DIGITS else "sha256"
     Disk().make_dir(place, mode=0o755)
     borrowed = Git(place, trusted=source.trusted, git_dir=place / ".git", work_tree=place)
     borrowed.run("init", "-q", "--template=", f"--object-format={object_format}", mutates=True)
     own = place / ".git"
-    _configure(source, common_dir, own)
+    _configure(settings, common_dir, own)
     alternates = scratch.alternates_of(common_dir / "objects")
     (own / "objects" / "info").mkdir(exist_ok=True)
     (own / "objects" / "info" / "alternates").write_bytes(b"".join(alternates))
     _carry_over(git_dir, common_dir, own)
     _mirror_refs(source, own)
     (own / "HEAD").write_bytes(f"{commit}\n".encode())
-    borrowed.run("read-tree", "-m", "-u", commit, mutates=True, network=True)
-    _submodules(source, common_dir, place, borrowed)
+    borrowed.run("read-tree", "-m", "-u", files or commit, mutates=True, network=True)
+    _submodules(source, common_dir, place, borrowed, commit if files else None)
 
 
-def _configure(source: Git, common_dir: Path, own: Path) -> None:
-    taken = local_settings(source, trusted=source.trusted)
+def _configure(taken: Pairs, common_dir: Path, own: Path) -> None:
     remotes = {
         key.rsplit(".", 1)[0] for key, _ in taken if key.startswith("remote.") and key.endswith(".url")
     }
@@ -100,24 +112,38 @@ def _mirror_refs(source: Git, own: Path) -> None:
         (own / "packed-refs").write_bytes(packed.encode("utf-8", "surrogateescape"))
 
 
-def _submodules(source: Git, common_dir: Path, place: Path, borrowed: Git) -> None:
-    """Fills the submodules that the user's checkout has, borrowing from the user's; others stay empty."""
+def _submodules(source: Git, common_dir: Path, place: Path, borrowed: Git, base: ObjectId | None) -> None:
+    """Fills the submodules that the user's checkout has, borrowing from the user's; others stay empty.
+
+    Where the index names a commit that only an agent's submodule had, the one that `base` names is taken.
+    """
     if not (place / ".gitmodules").is_file():
         return
-    for item in borrowed.zsplit("ls-files", "-s", "-z"):
-        facts, _, raw = item.partition(b"\t")
-        mode, oid, _ = facts.split(b" ")
-        if mode != b"160000":
-            continue
+    before = _gitlinks(borrowed.zsplit("ls-tree", "-r", "-z", base)) if base else {}
+    for raw, oid in _gitlinks(borrowed.zsplit("ls-files", "-s", "-z")).items():
         path = os.fsdecode(raw)
         theirs = history.git_files(source.directory / path, inside=_root(source.directory, common_dir))
         target = place / path
         if theirs is None or not target.is_dir() or any(target.iterdir()):
             continue
         there = Git(source.directory / path, trusted=source.trusted)
-        if there.run("cat-file", "-e", oid, ok=(0, 1, 128)).status != 0:
-            continue  # never fetched by the user: git leaves it empty as well
-        _build(there, theirs.own, theirs.common, target, ObjectId(oid.decode()))
+        for wanted in dict.fromkeys((oid, before.get(raw, oid))):
+            if there.run("cat-file", "-e", wanted, ok=(0, 1, 128)).status == 0:
+                settings = local_settings(there, trusted=there.trusted)
+                commit = ObjectId(wanted.decode("ascii"))
+                _build(there, settings, theirs.own, theirs.common, target, commit)
+                break  # one that the user never fetched stays empty, as with git
+
+
+def _gitlinks(items: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Returns the commits of submodules by their paths, of what `ls-files -s` or `ls-tree -r` lists."""
+    found = {}
+    for item in items:
+        facts, _, path = item.partition(b"\t")
+        words = facts.split(b" ")
+        if words[0] == b"160000":
+            found[path] = words[2] if words[1] == b"commit" else words[1]
+    return found
 
 
 def _root(checkout: Path, common_dir: Path) -> Path:

@@ -17,9 +17,9 @@ from orchestrator.model.json import JsonObject
 from orchestrator.model.record import Checkpoint, Leak
 from orchestrator.paths import OrchestratorPaths, names
 from orchestrator.redaction.redactor import Redactor
-from orchestrator.repo import borrowing, history, scratch
+from orchestrator.repo import asking, borrowing, history, scratch
 from orchestrator.repo import tips as tipping
-from orchestrator.repo.git import Git
+from orchestrator.repo.git import Git, split
 from orchestrator.repo.leaks import find_leaks
 from orchestrator.repo.repository import Repository
 from orchestrator.repo.scratch import Scratch
@@ -27,6 +27,9 @@ from orchestrator.repo.snapshot import Snapshot, Snapshots, Wanted
 from orchestrator.repo.trees import IsolatedTree, IsolatedTrees, require
 
 _TRAILERS = re.compile(r"^Orchestrator-(Number|Tree|Local): (\S+)$", re.MULTILINE)
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_FORMAT = "--format=%H%n%ct%n%an%n%B"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class Checkpoints:
         *,
         only_changed: bool,
     ) -> Checkpoint:
-        previous = self._newest(run_id)
+        previous = self.newest(run_id)
         root = Path(os.path.realpath(tree.path))
         trusted = self.repository.trusted
         snapshots = Snapshots(room, root, trusted=trusted, report=report)
@@ -202,17 +205,24 @@ class Checkpoints:
 
     def list_checkpoints(self, run_id: RunId) -> tuple[Checkpoint, ...]:
         """Returns the checkpoints of a run, newest first; none for a run that has none."""
-        if self.repository.read_ref(_ref(run_id)) is None:
-            return ()
-        return self.list_from(run_id, _ref(run_id))
+        return self._chain(run_id, self._log(run_id, "-z", "--first-parent"))
 
     def list_from(self, run_id: RunId, tip: str) -> tuple[Checkpoint, ...]:
         """Returns the checkpoints of a run that end in `tip`, newest first; for one that is archived."""
-        items = self.repository.git.zsplit(
-            "log", "-z", "--first-parent", "--format=%H%n%ct%n%an%n%B", tip, "--"
-        )
+        listed = self.repository.git.run("log", "-z", "--first-parent", _FORMAT, tip, "--").stdout
+        return self._chain(run_id, listed)
+
+    def _log(self, run_id: RunId, *words: str) -> bytes:
+        """Returns what `log` says of the commits of a run, nothing where its ref is missing."""
+        words = ("log", *words, _FORMAT, _ref(run_id), "--")
+        done = self.repository.git.run(*words, ok=(0, 128))
+        if done.status != 0 and self.repository.read_ref(_ref(run_id)) is not None:
+            raise asking.failure("log", done)
+        return done.stdout if done.status == 0 else b""
+
+    def _chain(self, run_id: RunId, listed: bytes) -> tuple[Checkpoint, ...]:
         found = []
-        for item in items:
+        for item in split(listed):
             checkpoint = _parsed(run_id, item.decode("utf-8", "replace"))
             if checkpoint is None:
                 break
@@ -221,14 +231,12 @@ class Checkpoints:
                 break
         return tuple(found)
 
-    def _newest(self, run_id: RunId) -> Checkpoint | None:
-        done = self.repository.git.run(
-            "log", "-1", "--format=%H%n%ct%n%an%n%B", _ref(run_id), "--", ok=(0, 128)
-        )
-        return _parsed(run_id, done.stdout.decode("utf-8", "replace")) if done.status == 0 else None
+    def newest(self, run_id: RunId) -> Checkpoint | None:
+        """Returns the newest checkpoint of a run, None for a run that has none."""
+        return _parsed(run_id, self._log(run_id, "-1").decode("utf-8", "replace"))
 
     def _read(self, run_id: RunId, commit: ObjectId) -> Checkpoint:
-        text = self.repository.git.text("log", "-1", "--format=%H%n%ct%n%an%n%B", commit, "--")
+        text = self.repository.git.text("log", "-1", _FORMAT, commit, "--")
         found = _parsed(run_id, text)
         if found is None:
             raise Failed(
@@ -301,19 +309,25 @@ class Checkpoints:
             room.remove()
         return commit
 
-    def restore_manifest(self, run_id: RunId) -> bool:
-        """Writes the readable list of a run's checkpoints where it is missing; returns whether it was."""
-        found = self.list_checkpoints(run_id)
-        if not found or os.path.lexists(self.paths.checkpoint_manifest(run_id)):
+    def restore_manifest(self, run_id: RunId, known: Sequence[Checkpoint] | None = None) -> bool:
+        """Writes the readable list of a run's checkpoints where it is missing; returns whether it did.
+
+        With `known`, which the caller has listed newest first, it takes the place of another.
+        """
+        found = self.list_checkpoints(run_id) if known is None else known
+        if not found or (known is None and os.path.lexists(self.paths.checkpoint_manifest(run_id))):
             return False
-        self._write_manifest(run_id, found[0])
+        self._write_manifest(run_id, found[0], found)
         return True
 
-    def _write_manifest(self, run_id: RunId, newest: Checkpoint) -> None:
+    def _write_manifest(
+        self, run_id: RunId, newest: Checkpoint, known: Sequence[Checkpoint] | None = None
+    ) -> None:
         place = self.paths.checkpoint_manifest(run_id)
         entries: Sequence[object] = _entries(history.read_small(place))
-        if len(entries) != newest.number - 1:
-            entries = [_entry(each) for each in reversed(self.list_checkpoints(run_id))][: newest.number - 1]
+        if known is not None or len(entries) != newest.number - 1:
+            listed = self.list_checkpoints(run_id) if known is None else known
+            entries = [_entry(each) for each in reversed(listed)][: newest.number - 1]
         content = {"schema_version": 1, "run_id": run_id, "checkpoints": [*entries, _entry(newest)]}
         text = json.dumps(content, indent=1)
         disk = Disk()
@@ -388,9 +402,12 @@ def _message(number: int, label: str, tree: ObjectId, *, local_only: bool) -> st
 
 
 def _parsed(run_id: RunId, text: str) -> Checkpoint | None:
+    """Returns the checkpoint that a commit is; None where it says what none of ours can say."""
     commit, stamp, author, message = ([*text.split("\n", 3), "", "", ""])[:4]
     facts = dict(_TRAILERS.findall(message))
-    if author != "orchestrator" or not facts.get("Number", "").isdigit() or "Tree" not in facts:
+    is_ours = author == "orchestrator" and _NUMBER.fullmatch(facts.get("Number", ""))
+    at = _time(stamp)
+    if not is_ours or at is None or not _OBJECT_ID.fullmatch(facts.get("Tree", "")):
         return None
     return Checkpoint(
         commit=ObjectId(commit.strip()),
@@ -398,9 +415,16 @@ def _parsed(run_id: RunId, text: str) -> Checkpoint | None:
         run_id=run_id,
         number=int(facts["Number"]),
         label=message.split("\n", 1)[0],
-        at=datetime.fromtimestamp(int(stamp), UTC),
+        at=at,
         local_only=facts.get("Local") == "true",
     )
+
+
+def _time(stamp: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(stamp), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None  # a commit from elsewhere may be of any year
 
 
 def _entry(checkpoint: Checkpoint) -> dict[str, str | int]:

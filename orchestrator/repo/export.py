@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from orchestrator.paths import names
 from orchestrator.repo.archive import read_all
 from orchestrator.repo.asking import OURS
 from orchestrator.repo.repository import Repository
+from orchestrator.repo.scratch import drafts
 
 
 def export_bundle(repository: Repository, file: Path, *, scratch: Path) -> Mapping[str, ObjectId]:
@@ -39,8 +39,8 @@ def export_bundle(repository: Repository, file: Path, *, scratch: Path) -> Mappi
             code="nothing-to-export",
             hint="Take it out without --export: orchestrator deinit",
         )
-    draft = scratch / f"export-{secrets.token_hex(8)}.bundle"
-    try:
+    with drafts(scratch) as directory:
+        draft = directory / "export.bundle"
         wanted = "".join(f"{name}\n" for name in refs).encode("utf-8", "surrogateescape")
         repository.git.run("bundle", "create", "-q", str(draft), "--stdin", input=wanted, mutates=True)
         if holds(repository, draft) != dict(refs):
@@ -51,8 +51,6 @@ def export_bundle(repository: Repository, file: Path, *, scratch: Path) -> Mappi
             )
         disk.sweep_temp(place.parent)
         disk.copy(draft, place)
-    finally:
-        disk.remove(draft)
     return refs
 
 

@@ -17,7 +17,7 @@ from orchestrator.repo.repository import Repository
 
 DEFAULT_TIMEOUT_S = 60.0
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
+_PASSWORD = re.compile(r"(?<=://)[^/\s]*@")
 _LINE = re.compile(r"^(.)\t[^\t]*\t(.*)$", re.MULTILINE)
 _SETTINGS = (
     ("push.gpgSign", "false"),
@@ -102,7 +102,7 @@ class Remote:
         found = {}
         for line in done.decode("utf-8", "surrogateescape").splitlines():
             oid, _, name = line.partition("\t")
-            if _OBJECT_ID.fullmatch(oid) and any(_is_below(name, prefix) for prefix in prefixes):
+            if _OBJECT_ID.fullmatch(oid) and any(is_below(name, prefix) for prefix in prefixes):
                 found[name] = ObjectId(oid)
         return found
 
@@ -134,7 +134,8 @@ class Remote:
                 timeout_s=timeout_s or self.timeout_s,
             )
         except Failed as error:
-            return Pushed(Outcome.UNREACHABLE, error.message)
+            is_late = error.code == "timed-out"
+            return Pushed(Outcome.UNREACHABLE, self._late(timeout_s) if is_late else error.message)
         stderr = done.stderr.decode("utf-8", "replace")
         return _read(done.stdout.decode("utf-8", "replace"), stderr, done.status)
 
@@ -150,6 +151,8 @@ class Remote:
     def fetch_all(self, refs: Mapping[str, str], *, timeout_s: float | None = None) -> None:
         """Copies what several refs there reach, each to the ref of ours that it is mapped to.
 
+        The directory entries of what came are durable once a ref is moved by `Repository.update_ref`.
+
         Raises:
             Failed: `remote-unreachable`.
             ValueError: one is not one of our refs.
@@ -157,6 +160,7 @@ class Remote:
         for into in refs.values():
             if not into.startswith(OURS):
                 raise ValueError(f"{into} is not ours to move")
+        listed = "".join(f"+{name}:{into}\n" for name, into in refs.items())
         self._reach(
             "fetch",
             "-q",
@@ -165,19 +169,21 @@ class Remote:
             "--no-auto-maintenance",
             "--no-recurse-submodules",
             "--no-prune",
+            "--stdin",
             "--",
             self.url,
-            *(f"+{name}:{into}" for name, into in refs.items()),
             timeout_s=timeout_s,
             mutates=True,
+            input=listed.encode("utf-8", "surrogateescape"),
         )
-        for into in refs.values():
-            self.repository.sync_ref(into)
 
-    def _reach(self, *words: str, timeout_s: float | None = None, mutates: bool = False) -> bytes:
+    def _reach(
+        self, *words: str, timeout_s: float | None = None, mutates: bool = False, input: bytes = b""
+    ) -> bytes:
         try:
             done = self.repository.git.run(
                 *words,
+                input=input,
                 network=True,
                 mutates=mutates,
                 settings=_SETTINGS,
@@ -188,9 +194,11 @@ class Remote:
         except Failed as error:
             if error.code != "timed-out":
                 raise
-            limit_s = timeout_s or self.timeout_s
-            raise self._unreachable(f"it did not answer within {limit_s:g} s") from error
+            raise self._unreachable(self._late(timeout_s)) from error
         return done.stdout
+
+    def _late(self, timeout_s: float | None) -> str:
+        return f"it did not answer within {round(timeout_s or self.timeout_s, 1):g} s"
 
     def _unreachable(self, reason: str) -> Failed:
         return Failed(
@@ -200,7 +208,8 @@ class Remote:
         )
 
 
-def _is_below(name: str, prefix: str) -> bool:
+def is_below(name: str, prefix: str) -> bool:
+    """Returns whether a ref is below a prefix that ends in `/`, or is the one that is named."""
     return name.startswith(prefix) if prefix.endswith("/") else name == prefix
 
 

@@ -389,12 +389,13 @@ def require_removable(repository: Repository, refs: Mapping[str, ObjectId], *, e
         _require_not_checked_out(repository, name)
 
 
-def forget_incoming(repository: Repository) -> None:
-    """Removes the refs under which saves were fetched to be looked at: the remote has them still.
+def forget_incoming(repository: Repository, known: Mapping[str, ObjectId]) -> None:
+    """Removes, of the refs in `known`, those under which saves were fetched to be looked at.
 
-    One that was taken up has a ref of its own by now. A kill leaves some, which the next call removes.
+    The remote has them still; one that was taken up has a ref of its own by now. A kill leaves some, which
+    the next call removes.
     """
-    found = repository.refs(names.INCOMING_REFS)
+    found = {name: oid for name, oid in known.items() if name.startswith(names.INCOMING_REFS)}
     if found:
         words = "".join(f"delete {name} {oid}\n" for name, oid in found.items()).encode()
         repository.git.run("update-ref", "--no-deref", "--stdin", input=words, mutates=True)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -254,9 +254,9 @@ class Repository:
         oid = done.stdout.decode("ascii", "replace").strip()
         return ObjectId(oid) if done.status == 0 and _OBJECT_ID.fullmatch(oid) else None
 
-    def refs(self, prefix: str) -> Mapping[str, ObjectId]:
-        """Returns the refs below a prefix that ends in `/`, by full name."""
-        lines = self.git.lines("for-each-ref", "--format=%(objectname) %(refname)", prefix)
+    def refs(self, *patterns: str) -> Mapping[str, ObjectId]:
+        """Returns the refs below prefixes that end in `/`, or named exactly, by full name."""
+        lines = self.git.lines("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
         pairs = (line.split(" ", 1) for line in lines)
         return {name: ObjectId(oid) for oid, name in pairs}
 
@@ -276,13 +276,33 @@ class Repository:
         """
         if not name.startswith(OURS):
             raise ValueError(f"{name} is not ours to move")
-        words = ("update-ref", "--no-deref", name, new, old or self.null_id)
+        words = ("update-ref", "--no-deref", name, new, old or self._no_object(new))
         done = self.git.run(*words, ok=(0, 1, 128), mutates=True)
         if done.status != 0 and self.clear_stale_lock(name):
             done = self.git.run(*words, ok=(0, 1, 128), mutates=True)
         if done.status != 0:
             raise self._not_moved(name, old, done.stderr.decode("utf-8", "replace"), done.status)
         self.sync_ref(name)
+
+    def update_refs(self, moves: Mapping[str, tuple[ObjectId, ObjectId | None]]) -> None:
+        """Moves several of our refs, each by its full name from (new, old); durable when it returns.
+
+        All move or none, except when git is killed between them; otherwise as `update_ref`, which tells what
+        is wrong with one.
+        """
+        if any(not name.startswith(OURS) for name in moves):
+            raise ValueError(f"{min(moves)} is not ours to move")
+        words = [f"update {name} {new} {old or self._no_object(new)}\n" for name, (new, old) in moves.items()]
+        asked = "".join(words).encode("utf-8", "surrogateescape")
+        done = self.git.run("update-ref", "--no-deref", "--stdin", input=asked, ok=(0, 1, 128), mutates=True)
+        if done.status == 0:
+            self.sync_refs(moves)
+            return
+        for name, (new, old) in moves.items():
+            self.update_ref(name, new, old)
+
+    def _no_object(self, like: ObjectId) -> ObjectId:
+        return ObjectId("0" * len(like))
 
     def _not_moved(self, name: str, old: ObjectId | None, stderr: str, status: int) -> Failed:
         found = self.read_ref(name)
@@ -312,13 +332,20 @@ class Repository:
 
     def sync_ref(self, name: str) -> None:
         """Makes the directory entries of a ref and of objects just written durable."""
+        self.sync_refs((name,))
+
+    def sync_refs(self, refs: Iterable[str]) -> None:
+        """Makes the directory entries of several refs and of objects just written durable."""
         disk = Disk()
-        place = (self.common_dir / name).parent
-        while place != self.common_dir and self.common_dir in place.parents:
-            if place.is_dir():
-                disk.sync_dir(place)
-            place = place.parent
-        for directory in (self.common_dir / "objects", self.common_dir / "objects" / "pack"):
+        places: dict[Path, None] = {}
+        for name in refs:
+            place = (self.common_dir / name).parent
+            while place != self.common_dir and self.common_dir in place.parents:
+                places[place] = None
+                place = place.parent
+        deepest_first = sorted(places, key=lambda place: len(place.parts), reverse=True)
+        objects = self.common_dir / "objects"
+        for directory in (*deepest_first, objects, objects / "pack"):
             if directory.is_dir():
                 disk.sync_dir(directory)
 

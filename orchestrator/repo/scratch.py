@@ -11,7 +11,8 @@ import hashlib
 import os
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -91,22 +92,49 @@ class Scratch:
         Disk().remove_tree(self.path)
 
 
-def sweep(place: Path, *, everything: bool = False) -> int:
-    """Removes the scratch directories that dead processes left in `place` and returns how many.
+@contextmanager
+def drafts(place: Path, *, prefix: str = PREFIX) -> Iterator[Path]:
+    """Yields an empty directory below `place`, 0700, that is gone afterwards; a kill leaves it for later.
+
+    What dead processes of ours left there under the same prefix is removed first.
+    """
+    disk = Disk()
+    if not place.is_dir():
+        disk.make_dir(place)
+    sweep(place, prefix=prefix)
+    path = place / f"{prefix}{os.getpid()}-{secrets.token_hex(6)}"
+    with told(path):
+        path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        disk.remove_tree(path)
+
+
+def sweep(place: Path, *, everything: bool = False, prefix: str = PREFIX) -> int:
+    """Removes the scratch directories that dead processes of ours left in `place` and returns how many.
 
     With `everything` also those of living ones: for a place whose lock the caller holds.
     """
     if not place.is_dir():
         return 0
-    found = [entry for entry in place.iterdir() if entry.name.startswith(PREFIX)]
-    stale = [entry for entry in found if everything or not _alive(entry.name)]
+    found = [entry for entry in place.iterdir() if entry.name.startswith(prefix)]
+    stale = [entry for entry in found if everything or _is_stale(entry, entry.name.removeprefix(prefix))]
     for entry in stale:
         Disk().remove_tree(entry)
     return len(stale)
 
 
+def _is_stale(entry: Path, rest: str) -> bool:
+    try:
+        owner = entry.lstat().st_uid
+    except FileNotFoundError:
+        return False  # another process was faster
+    return (not hasattr(os, "geteuid") or owner == os.geteuid()) and not _alive(rest)
+
+
 def _alive(name: str) -> bool:
-    pid = name.removeprefix(PREFIX).split("-")[0]
+    pid = name.split("-")[0]
     if not pid.isdigit():
         return False
     try:

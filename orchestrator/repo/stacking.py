@@ -18,11 +18,6 @@ def advance(tree: IsolatedTree, commit: ObjectId) -> None:
     git.run("update-index", "-q", "--refresh", ok=(0, 1), mutates=True)
 
 
-def fill(tree: IsolatedTree, treeish: ObjectId) -> None:
-    """Makes the files of a fresh tree those of `treeish`; HEAD stays, so they show as changes."""
-    git_in(tree).run("read-tree", "--reset", "-u", treeish, mutates=True)
-
-
 def is_usable(tree: IsolatedTree) -> bool:
     """Returns whether the tree's own repository still is one; an agent may have removed or broken it."""
     done = git_in(tree).run("rev-parse", "--verify", "-q", "HEAD", ok=None)

@@ -55,11 +55,14 @@ class IsolatedTrees:
         self.repository = repository
         self.root = Path(os.path.abspath(root))
 
-    def create(self, run_id: RunId, name: str, base: ObjectId) -> IsolatedTree:
+    def create(
+        self, run_id: RunId, name: str, base: ObjectId, *, files: ObjectId | None = None
+    ) -> IsolatedTree:
         """Returns the tree, made from the commit (or tree object) `base` unless it is there and ready.
 
-        It is built aside and takes its place by one rename, its receipt written before: a kill leaves no tree
-        or a whole one, and the next call finishes.
+        With `files` (a tree object) it holds those, as changes to `base` that nobody committed. It is built
+        aside and takes its place by one rename, its receipt written before: a kill leaves no tree or a whole
+        one, and the next call finishes.
 
         Raises:
             Refused: `tree-name-invalid`, or `tree-unknown`: something that is not ours stands in its place.
@@ -73,10 +76,9 @@ class IsolatedTrees:
         disk.remove_tree(tree.sidecar / _NEW)
         scratch.sweep(tree.sidecar, everything=True)
         disk.sweep_temp(tree.sidecar)
-        commit = self._commit(tree, base)
-        self._pin(run_id, commit)
+        commit = self._pinned(run_id, base)
         made = IsolatedTree(tree.path, run_id, name, commit)
-        borrowing.build(self.repository, tree.sidecar / _NEW, commit)
+        borrowing.build(self.repository, tree.sidecar / _NEW, commit, files=files)
         disk.write(tree.sidecar / _READY, self._receipt(made))
         disk.rename(tree.sidecar / _NEW, tree.path)
         return made
@@ -169,16 +171,19 @@ class IsolatedTrees:
             )
         return IsolatedTree(self.root / run_id / name, run_id, name, base)
 
-    def _commit(self, tree: IsolatedTree, base: ObjectId) -> ObjectId:
-        if self.repository.git.text("cat-file", "-t", base) == "commit":
-            return base
-        return borrowing.commit_of_tree(self.repository, base)
+    def _pinned(self, run_id: RunId, base: ObjectId) -> ObjectId:
+        """Returns the commit that `base` is, or one that holds the tree.
 
-    def _pin(self, run_id: RunId, commit: ObjectId) -> None:
-        """Keeps the first base of a run from the user's gc; later ones are results with refs of their own."""
+        The first base of a run is kept from the user's gc; later ones are results with refs of their own.
+        """
         name = f"{names.BASE_REFS}{run_id}"
-        if self.repository.read_ref(name) is None:
+        asked = f"{base}\n{name}\n".encode()
+        done = self.repository.git.run("cat-file", "--batch-check=%(objecttype)", input=asked)
+        kind, pinned = (line.rsplit(b" ", 1)[-1] for line in done.stdout.splitlines())
+        commit = base if kind == b"commit" else borrowing.commit_of_tree(self.repository, base)
+        if pinned == b"missing" and self.repository.read_ref(name) is None:
             self.repository.update_ref(name, commit, None)
+        return commit
 
     def _receipt(self, tree: IsolatedTree) -> bytes:
         facts = {

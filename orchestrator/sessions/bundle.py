@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,9 +24,11 @@ from orchestrator.engine.persistence import PersistReason
 from orchestrator.engine.work import open_work
 from orchestrator.errors import Refused
 from orchestrator.fs.disk import Disk
+from orchestrator.fs.failure import told
 from orchestrator.fs.lock import FileLock
 from orchestrator.model.ids import RunId
 from orchestrator.paths import names
+from orchestrator.repo.scratch import drafts
 from orchestrator.sessions.clone import session_of_run
 from orchestrator.sessions.saved import Saved, read_saved
 from orchestrator.sessions.segments import EVENTS, RUN, Digest, Oid, Save, chain_ref, read_save
@@ -107,12 +108,13 @@ def _saved(context: EngineContext, run_id: RunId) -> Saved:
 
 
 def write_bundle(context: EngineContext, saved: Saved, file: Path) -> int:
-    """Writes the file for what was saved and returns its size; a kill leaves a draft in `tmp/` alone."""
-    disk, tmp = Disk(), context.paths.tmp_dir
-    disk.make_dir(tmp)
-    token = secrets.token_hex(8)
-    git_bundle, draft = tmp / f"export-{token}.bundle", tmp / f"export-{token}.tar"
-    try:
+    """Writes the file for what was saved and returns its size; a kill leaves drafts in `tmp/`.
+
+    The next export removes them.
+    """
+    disk = Disk()
+    with drafts(context.paths.tmp_dir) as directory:
+        git_bundle, draft = directory / "run.bundle", directory / "run.tar"
         refs = [chain_ref(saved.manifest.session, saved.run_id)]
         refs += [
             name
@@ -121,16 +123,13 @@ def write_bundle(context: EngineContext, saved: Saved, file: Path) -> int:
         ]
         context.repository.git.run("bundle", "create", "-q", str(git_bundle), *refs, mutates=True)
         disk.write(draft, b"")
-        with open(draft, "wb") as out:
+        with told(draft), open(draft, "wb") as out:
             _write_archive(out, context, saved, git_bundle)
             out.flush()
             os.fsync(out.fileno())
         disk.sweep_temp(file.absolute().parent)
         disk.copy(draft, file.absolute())
         return draft.stat().st_size
-    finally:
-        disk.remove(git_bundle)
-        disk.remove(draft)
 
 
 def _write_archive(out: IO[bytes], context: EngineContext, saved: Saved, git_bundle: Path) -> None:
@@ -157,8 +156,8 @@ def _parts(context: EngineContext, saved: Saved) -> Iterator[tuple[str, bytes]]:
         {"at": event.at.isoformat(), "kind": str(event.kind), "data": event.data} for event in saved.past
     )
     yield EVENTS, "".join(f"{json.dumps(line)}\n" for line in lines).encode()
-    for path in sorted(saved.papers):
-        yield f"{PAPERS}{path}", saved.paper(context.repository.git, path)
+    for path, data in saved.contents(context.repository.git, sorted(saved.papers)):
+        yield f"{PAPERS}{path}", data
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -18,7 +18,7 @@ from orchestrator.repo.repository import Repository
 
 _CLONE_ID = re.compile(r"local-[0-9a-f]{12}")
 
-TransportName = Literal["ref", "branch"]
+TransportName = Literal["ref", "branch", "working-branch"]
 
 
 class CloneFile(BaseModel):

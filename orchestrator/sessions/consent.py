@@ -18,7 +18,7 @@ from orchestrator.fs.disk import Disk
 from orchestrator.repo.history import read_small
 
 _NAME = re.compile(r"[0-9a-f]{64}\.json")
-_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
+_PASSWORD = re.compile(r"(?<=://)[^/]*@")
 
 
 def user_consent_directory() -> Path:

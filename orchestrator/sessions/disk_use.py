@@ -14,7 +14,15 @@ from orchestrator.paths import OrchestratorPaths, names
 PACKED = ".gz"
 _CHECKS = ".checks"
 _SHARED = frozenset(
-    {names.SESSIONS, names.SECRETS, names.INDEX, names.MIGRATIONS, names.PROMPTS, names.LAYOUTS}
+    {
+        names.SESSIONS,
+        names.SECRETS,
+        names.INDEX,
+        names.AGENTS,
+        names.MIGRATIONS,
+        names.PROMPTS,
+        names.LAYOUTS,
+    }
 )
 """Names under `.orchestrator/` that are no part of the state outside of sessions."""
 

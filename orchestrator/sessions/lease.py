@@ -20,10 +20,10 @@ LOOK_S = 20.0
 
 
 def remote_name(session: str, run_id: str, transport: TransportName) -> str:
-    """Returns the ref of a run's saves at the remote."""
-    if transport == "ref":
-        return chain_ref(session, run_id)
-    return f"{names.STATE_BRANCHES}{session}/{run_id}"
+    """Returns the ref of a run's saves at the remote, or the name by which a working branch carries them."""
+    if transport == "branch":
+        return f"{names.STATE_BRANCHES}{session}/{run_id}"
+    return chain_ref(session, run_id)
 
 
 def parse_remote_name(name: str) -> tuple[str, str, TransportName] | None:
@@ -74,11 +74,13 @@ def keep_fork(remote: Remote, save: Save, transport: TransportName) -> str:
     """
     said = save.manifest
     tail = f"{said.session}/{said.run_id}/{said.epoch}-{said.holder}"
-    fork = f"{names.FORK_REFS}{tail}"
     repository = remote.repository
-    found = repository.read_ref(fork)
+    found = repository.read_ref(f"{names.FORK_REFS}{tail}")
+    if found is not None and not is_ancestor(repository, found, save.commit):
+        tail, found = f"{tail}-{save.commit[:16]}", None
+    fork = f"{names.FORK_REFS}{tail}"
     if found != save.commit:
         repository.update_ref(fork, save.commit, found)
-    there = fork if transport == "ref" else f"{names.STATE_BRANCHES}forks/{tail}"
+    there = f"{names.STATE_BRANCHES}forks/{tail}" if transport == "branch" else fork
     remote.push(save.commit, there, None, timeout_s=LOOK_S)
     return fork

@@ -40,6 +40,7 @@ class Persister:
         self._saving = threading.Lock()
         self._tree = threading.Lock()
         self._is_live = False
+        self._told = ""
         self._patience_s = PATIENCE_S
         self._lost: TakenOver | None = None
         self._over = threading.Event()
@@ -96,9 +97,16 @@ class Persister:
         while not self._over.wait(self._every_s) and self._lost is None:
             try:
                 if self._keep_tree():
+                    self._told = ""
                     self._save(PersistReason.TIMER)
             except OrchestratorError as error:  # the next time may do better, and the step's end will
-                self._tell(f"The tree could not be saved while the agent works: {error.message}")
+                self._tell_once(error)
+
+    def _tell_once(self, error: OrchestratorError) -> None:
+        """Says what stands in the way, once until a tree could be saved again: the time comes quickly."""
+        if error.code != self._told:
+            self._told = error.code
+            self._tell(f"The tree could not be saved while the agent works: {error.message}")
 
     def _keep_tree(self) -> bool:
         with self._tree:

@@ -14,6 +14,7 @@ from orchestrator.errors import Refused
 from orchestrator.model.ids import RunId
 from orchestrator.repo.remote import Remote, fetch_url, push_url
 from orchestrator.repo.repository import Repository
+from orchestrator.sessions.carrying import carried_by
 from orchestrator.sessions.clone import session_of_run
 from orchestrator.sessions.consent import ConsentStore, shown_url, user_consent_directory
 from orchestrator.sessions.persisting import Persister
@@ -108,7 +109,9 @@ def persister_for(
     shelf = _shelf(context, run_id, session, wish, tell)
     if agreed:
         remote = Remote(context.repository, place.url, name=place.name)
-        saver = Saver(context, run_id, remote, wish, session.transports, tell, shelf)
+        started_on = context.state.get_run(run_id).metadata.origin.branch
+        carried = carried_by(remote, session, started_on)
+        saver = Saver(context, run_id, remote, wish, session.transports, tell, shelf, carried)
         return Persister(context, run_id, saver.save, tell, every_s=session.persist_every_s)
     if shelf is not None:
         return Persister(context, run_id, shelf, tell, every_s=session.persist_every_s)

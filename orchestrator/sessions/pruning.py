@@ -38,7 +38,7 @@ from orchestrator.sessions.budget import (
 from orchestrator.sessions.identity import Here, Session, list_lock, list_sessions
 from orchestrator.sessions.identity import is_alive as session_is_alive
 
-IsPushed = Callable[[RunId], bool]
+IsPushed = Callable[[Run], bool]
 Report = Callable[[str], None]
 
 
@@ -82,7 +82,7 @@ def budgets_of(limits: Limits) -> Budgets:
     )
 
 
-def everything_is_pushed(run_id: RunId) -> bool:
+def everything_is_pushed(run: Run) -> bool:
     """Returns True: where nothing is ever pushed, nothing waits for it."""
     return True
 
@@ -170,7 +170,7 @@ def _use(opened: Opened, is_pushed: IsPushed) -> TreeUse:
 def _held(run: Run, living: set[RunId], is_pushed: IsPushed) -> str:
     if run.id in living:
         return "a process works on it"
-    if run.status in ENDED_RUN and not is_pushed(run.id):
+    if run.status in ENDED_RUN and not is_pushed(run):
         return "it is not pushed yet"
     return ""
 

@@ -8,6 +8,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.paths import names
 from orchestrator.repo.remote import Remote
 from orchestrator.repo.repository import Repository
+from orchestrator.sessions.carrying import carried_anywhere
 from orchestrator.sessions.lease import LOOK_S, parse_remote_name
 from orchestrator.sessions.place import place_to_push, user_consents
 from orchestrator.sessions.segments import chain_ref, read_save, read_tips
@@ -34,7 +35,9 @@ def pushed_runs(repository: Repository, session: Session) -> frozenset[RunId]:
     place = place_to_push(repository, session)
     remote = Remote(repository, place.url, name=place.name, timeout_s=LOOK_S)
     safe = set()
-    for name, tip in remote.tips(names.SESSION_REFS, names.STATE_BRANCHES).items():
+    there = [remote, *carried_anywhere(remote, session)]
+    found = [each.tips(names.SESSION_REFS, names.STATE_BRANCHES) for each in there]
+    for name, tip in (pair for tips in found for pair in tips.items()):
         parsed = parse_remote_name(name)
         if parsed is None or repository.read_ref(chain_ref(parsed[0], parsed[1])) != tip:
             continue

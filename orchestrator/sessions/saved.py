@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from orchestrator.errors import Refused
 from orchestrator.model.event import EventKind, PastEvent
 from orchestrator.model.ids import ObjectId, RunId, parse_run_id
 from orchestrator.model.json import JsonObject
 from orchestrator.repo.git import Git
 from orchestrator.sessions import segments
-from orchestrator.sessions.segments import MAX_PART_BYTES, Manifest, invalid
+from orchestrator.sessions.segments import MAX_PART_BYTES, MAX_SMALL_BYTES, Manifest, invalid
 
 _KINDS = frozenset(str(kind) for kind in EventKind)
-MAX_TOTAL_BYTES = 512 << 20
-"""All events and papers of one run together."""
+_AT_ONCE_BYTES = 32 << 20
+"""Papers that are held in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,34 @@ class Saved:
         status = run.get("status") if isinstance(run, Mapping) else None
         return status if isinstance(status, str) else ""
 
-    def paper(self, git: Git, path: str) -> bytes:
-        """Returns the content of one paper.
+    def contents(self, git: Git, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yields papers with what they hold, in the order of `paths`; reads a few dozen megabytes at a time.
 
         Raises:
-            Refused: `save-invalid`, it is not what the manifest says.
+            Refused: `save-invalid`, one is missing, too large, or not what the manifest says.
         """
-        commit, digest = self.papers[path]
-        data = segments.read_part(git, commit, f"{segments.FILES}/{digest}", most_bytes=MAX_PART_BYTES)
-        if segments.digest_of(data) != digest:
-            raise invalid(self.manifest.run_id, f"{path} is not what was saved")
-        return data
+        for names in self._portions(git, list(paths)):
+            for path, data in zip(names, segments.read_parts(git, self._parts(names)), strict=True):
+                if segments.digest_of(data) != self.papers[path][1]:
+                    raise invalid(self.manifest.run_id, f"{path} is not what was saved")
+                yield path, data
+
+    def _portions(self, git: Git, paths: list[str]) -> Iterator[list[str]]:
+        sizes = segments.part_sizes(git, self._parts(paths)) if paths else []
+        portion: list[str] = []
+        held = 0
+        for path, size in zip(paths, sizes, strict=True):
+            if portion and held + size > _AT_ONCE_BYTES:
+                yield portion
+                portion, held = [], 0
+            portion.append(path)
+            held += size
+        if portion:
+            yield portion
+
+    def _parts(self, paths: list[str]) -> list[segments.Part]:
+        found = [self.papers[path] for path in paths]
+        return [(commit, f"{segments.FILES}/{digest}", MAX_PART_BYTES) for commit, digest in found]
 
 
 def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
@@ -71,23 +89,18 @@ def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
         Refused: `save-invalid`, `save-newer`, `run-id-invalid`.
     """
     name = parse_run_id(run_id)
-    newest = segments.read_save(git, tip, session=session, run_id=name)
-    document = _object(segments.read_part(git, tip, segments.RUN, most_bytes=MAX_PART_BYTES), run_id)
-    run = document.get("run")
-    if not isinstance(run, Mapping) or run.get("id") != run_id:
-        raise invalid(run_id, "its record is that of another run")
-    commits = segments.chain(git, tip)
-    manifests = [
-        segments.parse_manifest(data)
-        for data in segments.read_parts(
-            git,
-            [(commit, segments.MANIFEST) for commit in commits],
-            most_bytes=segments.MAX_SMALL_BYTES,
-        )
-    ]
-    told = segments.read_parts(
-        git, [(commit, segments.EVENTS) for commit in commits], most_bytes=MAX_PART_BYTES
+    commits, parents = _chain(git, tip, session, name)
+    parts = segments.read_parts(
+        git,
+        [
+            (tip, segments.RUN, MAX_PART_BYTES),
+            *((commit, segments.MANIFEST, MAX_SMALL_BYTES) for commit in commits),
+            *((commit, segments.EVENTS, MAX_PART_BYTES) for commit in commits),
+        ],
     )
+    record, said, told = parts[0], parts[1 : len(commits) + 1], parts[len(commits) + 1 :]
+    manifests = [segments.parse_manifest(data) for data in said]
+    segments.require_own(manifests[-1], session, name, parents)
     events = tuple(
         (commit, tuple(parse_events(data, run_id))) for commit, data in zip(commits, told, strict=True)
     )
@@ -96,7 +109,27 @@ def read_saved(git: Git, tip: ObjectId, *, session: str, run_id: str) -> Saved:
         for commit, manifest in zip(commits, manifests, strict=True)
         for path, digest in manifest.files.items()
     }
-    return Saved(tip, newest.manifest, document, events, papers)
+    if any(str(above) in papers for path in papers for above in PurePosixPath(path).parents):
+        raise invalid(run_id, "it has a file where another has its directory")
+    return Saved(tip, manifests[-1], _record(record, run_id), events, papers)
+
+
+def _chain(
+    git: Git, tip: ObjectId, session: str, run_id: RunId
+) -> tuple[tuple[ObjectId, ...], tuple[str, ...]]:
+    try:
+        return segments.chain(git, tip)
+    except Refused:
+        segments.read_save(git, tip, session=session, run_id=run_id)  # a later version may chain otherwise
+        raise
+
+
+def _record(data: bytes, run_id: str) -> JsonObject:
+    document = _object(data, run_id)
+    run = document.get("run")
+    if not isinstance(run, Mapping) or run.get("id") != run_id:
+        raise invalid(run_id, "its record is that of another run")
+    return document
 
 
 def parse_events(data: bytes, run_id: str) -> Iterator[PastEvent]:
@@ -121,11 +154,16 @@ def checked_path(path: str, run_id: str) -> str:
     Raises:
         Refused: `save-invalid`, it would lead elsewhere.
     """
-    parts = PurePosixPath(path).parts
-    plain = "/".join(parts) == path and not set(path) & set("\0\\:") and len(path) <= 400
-    if not plain or len(parts) < 2 or parts[0] != run_id or ".." in parts:
+    if not is_paper_of(path, run_id):
         raise invalid(run_id, f"it names a file {path[:100]!r}, which would lead out of its place")
     return path
+
+
+def is_paper_of(path: str, run_id: str) -> bool:
+    """Returns whether a path below `artifacts/` stays in the directory of its run."""
+    parts = PurePosixPath(path).parts
+    plain = "/".join(parts) == path and not set(path) & set("\0\\:") and len(path) <= 400
+    return plain and len(parts) >= 2 and parts[0] == run_id and ".." not in parts
 
 
 def _object(data: bytes, run_id: str) -> JsonObject:

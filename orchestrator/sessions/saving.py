@@ -11,8 +11,10 @@ from orchestrator.engine.persistence import PersistReason
 from orchestrator.errors import Failed, OrchestratorError, TakenOver
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.paths import names
+from orchestrator.repo.carried import CarriedRemote
 from orchestrator.repo.remote import Outcome, Pushed, Remote
 from orchestrator.sessions import clone, lease, segments
+from orchestrator.sessions.carrying import WORKING_BRANCH, is_over, take_out, tell_taken_out
 from orchestrator.sessions.clone import TransportName
 from orchestrator.sessions.segments import Manifest, Save
 from orchestrator.sessions.writing import Wish, next_save
@@ -22,6 +24,8 @@ STOP_S = 8.0
 """How long a push may take; on SIGTERM, whose grace is short, less."""
 QUIET_S = 60.0
 """How long a remote that cannot be reached is left alone, except when the run rests or stops."""
+AGAIN_S = 5.0
+"""How long such a remote may take then: it may be back, but nobody waits long for it a second time."""
 _LAST = frozenset({PersistReason.RESTS, PersistReason.STOPS, PersistReason.INTEGRATES})
 
 
@@ -30,7 +34,7 @@ class Saver:
     """One process's hold on the saves of one run. The caller holds the run's lock and calls one at a time.
 
     `tip` is what the remote holds as far as we know, `newest` the end of our own chain, pushed or not;
-    `otherwise` saves a run that the remote does not take.
+    `otherwise` saves a run that the remote does not take; `carried` is the branch that may carry it there.
     """
 
     context: EngineContext
@@ -40,6 +44,7 @@ class Saver:
     transports: tuple[TransportName, ...]
     tell: Callable[[str], None]
     otherwise: Callable[[PersistReason], bool] | None = None
+    carried: CarriedRemote | None = None
     transport: TransportName | None = None
     tip: ObjectId | None = None
     newest: Save | None = None
@@ -64,16 +69,35 @@ class Saver:
         try:
             if not self.has_begun and not self._take_up():
                 return False
-            if reason is PersistReason.RESUMED:
-                return True
-            made = self._written(reason)
-            self.newest = made or self.newest
-            return self._is_whole() or self._push(reason)
+            return reason is PersistReason.RESUMED or self._add(reason)
         except TakenOver:
             raise
         except OrchestratorError as error:
             self._not_saved(error)
             return False
+
+    def _add(self, reason: PersistReason) -> bool:
+        if self.is_refused:  # that was found out just now
+            return self.otherwise is not None and self.otherwise(reason)
+        made = self._written(reason)
+        self.newest = made or self.newest
+        if self._is_carried_for_nothing(reason):
+            return self._take_out()
+        return self._is_whole() or self._push(reason)
+
+    def _is_carried_for_nothing(self, reason: PersistReason) -> bool:
+        if self.transport != WORKING_BRANCH or reason is not PersistReason.RESTS:
+            return False
+        return is_over(self.context.repository, self.context.state.get_run(self.run_id))
+
+    def _take_out(self) -> bool:
+        """Lets the working branch no longer carry the run. Raises Failed: it could not be taken out."""
+        assert self.carried is not None, "it carries the run"
+        done = take_out(self.carried, self.wish.session, self.run_id)
+        if done is not None:
+            tell_taken_out(done, f"run {self.run_id}", self.remote.name, self.tell)
+        self.tip = None
+        return True
 
     def _is_whole(self) -> bool:
         return self.newest is not None and self.newest.commit == self.tip
@@ -110,13 +134,21 @@ class Saver:
         Raises:
             TakenOver: it has what is no part of our own chain.
         """
-        refs: dict[str, TransportName] = {self._name_at("ref"): "ref", self._name_at("branch"): "branch"}
-        found = self.remote.tips(*refs, timeout_s=lease.LOOK_S)
-        for name in found:
-            self.transport, self.tip = refs[name], found[name]
-            if not lease.is_known(self.context.repository, found[name], local):
-                holder = lease.who_has(self.remote, name, self.wish.session, self.run_id)
+        for way, tip in self._found().items():
+            self.transport, self.tip = way, tip
+            clone.record_transport(self.context.paths, self.remote.url, way)
+            if not lease.is_known(self.context.repository, tip, local):
+                name = self._name_at(way)
+                holder = lease.who_has(self._at(way), name, self.wish.session, self.run_id)
                 raise TakenOver(run_id=self.run_id, session=self.wish.session, holder=holder)
+
+    def _found(self) -> dict[TransportName, ObjectId]:
+        """Returns where the run's chain ends at the remote, by each way in which it is there."""
+        ways: tuple[TransportName, ...] = ("ref", "branch")
+        tips = self.remote.tips(*map(self._name_at, ways), timeout_s=self._limit_s(lease.LOOK_S))
+        found = {way: tips[self._name_at(way)] for way in ways if self._name_at(way) in tips}
+        carried = self._stands_at(WORKING_BRANCH) if self.carried is not None else None
+        return {**found, WORKING_BRANCH: carried} if carried is not None and not found else found
 
     def _tell_of_holder(self, said: Manifest) -> None:
         if said.holder != clone.this_clone(self.context.paths).id and not said.rests:
@@ -130,9 +162,12 @@ class Saver:
         if self.tip is not None:
             return self._settle(made, self._send(made, PUSH_S), begins=True)
         recorded = clone.transport_for(self.context.paths, self.remote.url)
-        ways = dict.fromkeys((*((recorded,) if recorded else ()), *self.transports))
+        first = (recorded,) if recorded in self.transports else ()
         refusals = []
-        for way in ways:
+        for way in dict.fromkeys((*first, *self.transports)):
+            if way == WORKING_BRANCH and self.carried is None:
+                refusals.append(f"{way}: HEAD is on no branch")
+                continue
             self.transport = way
             done = self._send(made, PUSH_S)
             if done.outcome is Outcome.REFUSED and self._stands_at(way) is None:
@@ -142,19 +177,27 @@ class Saver:
                 clone.record_transport(self.context.paths, self.remote.url, way)
             return self._settle(made, done, begins=True)
         self.is_refused = True
-        if self.otherwise is not None:
-            return self.otherwise(PersistReason.RESUMED)
-        self._once("refused", self._refusal("; ".join(refusals)))
-        return False
+        if self.otherwise is None:
+            self._once("refused", self._refusal("; ".join(refusals)))
+        return self.otherwise is not None
 
     def _push(self, reason: PersistReason) -> bool:
         assert self.newest is not None, "an epoch has begun"
-        limit_s = STOP_S if reason is PersistReason.STOPS else PUSH_S
+        limit_s = STOP_S if reason is PersistReason.STOPS else self._limit_s(PUSH_S)
         return self._settle(self.newest, self._send(self.newest, limit_s))
+
+    def _limit_s(self, usual_s: float) -> float:
+        return min(usual_s, AGAIN_S) if time.monotonic() < self._quiet_until else usual_s
 
     def _send(self, save: Save, limit_s: float) -> Pushed:
         assert self.transport is not None, "a way is chosen before anything is sent"
-        return self.remote.push(save.commit, self._name_at(self.transport), self.tip, timeout_s=limit_s)
+        name = self._name_at(self.transport)
+        return self._at(self.transport).push(save.commit, name, self.tip, timeout_s=limit_s)
+
+    def _at(self, way: TransportName) -> Remote:
+        """Returns what takes the run in this way."""
+        carries = way == WORKING_BRANCH and self.carried is not None
+        return self.carried if carries and self.carried is not None else self.remote
 
     def _name_at(self, way: TransportName) -> str:
         return lease.remote_name(self.wish.session, self.run_id, way)
@@ -162,7 +205,7 @@ class Saver:
     def _stands_at(self, way: TransportName) -> ObjectId | None:
         """Returns where the run's ref is at the remote. Raises Failed where it cannot be reached."""
         name = self._name_at(way)
-        return self.remote.tips(name, timeout_s=lease.LOOK_S).get(name)
+        return self._at(way).tips(name, timeout_s=self._limit_s(lease.LOOK_S)).get(name)
 
     def _settle(self, save: Save, done: Pushed, *, begins: bool = False, again: bool = False) -> bool:
         """Draws the consequences of a push; returns whether the remote has everything.
@@ -174,6 +217,7 @@ class Saver:
         if done.outcome is Outcome.DONE:
             self.tip = save.commit
             self._told -= {"remote-unreachable", "refused"}
+            self._quiet_until = 0.0
             return True
         if done.outcome is Outcome.UNREACHABLE:
             raise Failed(done.said or "the remote did not answer", code="remote-unreachable")
@@ -190,8 +234,9 @@ class Saver:
     def _lost(self, save: Save, *, begins: bool) -> TakenOver:
         assert self.transport is not None, "something was sent"
         name = self._name_at(self.transport)
-        holder = lease.who_has(self.remote, name, self.wish.session, self.run_id)
-        kept = "" if begins else lease.keep_fork(self.remote, save, self.transport)
+        there = self._at(self.transport)
+        holder = lease.who_has(there, name, self.wish.session, self.run_id)
+        kept = "" if begins else lease.keep_fork(there, save, self.transport)
         return TakenOver(run_id=self.run_id, session=self.wish.session, holder=holder, kept=kept)
 
     def _refusal(self, said: str) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -28,6 +29,11 @@ SCHEMA_VERSION = 1
 MANIFEST, RUN, EVENTS, FILES = "manifest.json", "run.json", "events.jsonl", "files"
 MAX_SMALL_BYTES = 1 << 20
 MAX_PART_BYTES = 64 << 20
+MAX_TOTAL_BYTES = 512 << 20
+"""What is read of one run at a time, and all its papers together."""
+_SAVE_NUMBER = re.compile(r"^Orchestrator-Save: ([0-9]{1,9})$", re.MULTILINE)
+_FEW_SAVES = 200
+"""As many saves are read at once where nobody knows yet how many there are."""
 _TRAILER = "Orchestrator-Save: "
 
 Oid = Annotated[str, Field(pattern=r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")]
@@ -173,15 +179,24 @@ def read_save(git: Git, commit: ObjectId, *, session: str, run_id: RunId) -> Sav
     Raises:
         Refused: `save-invalid`, or `save-newer`: a later version wrote it.
     """
-    data = read_part(git, commit, MANIFEST, most_bytes=MAX_SMALL_BYTES)
+    (data,) = read_parts(git, [(commit, MANIFEST, MAX_SMALL_BYTES)])
     manifest = parse_manifest(data)
+    parents = git.text("rev-parse", f"{commit}^@").split()
+    require_own(manifest, session, run_id, parents)
+    return Save(commit, manifest)
+
+
+def require_own(manifest: Manifest, session: str, run_id: RunId, parents: Collection[str]) -> None:
+    """Makes sure that the manifest of a save with these parents belongs to that run.
+
+    Raises:
+        Refused: `save-invalid`, also when the save does not hold the commits that it names.
+    """
     if (manifest.session, manifest.run_id) != (session, run_id):
         raise invalid(run_id, "it belongs to another run")
-    parents = git.text("rev-parse", f"{commit}^@").split()
     named = [oid for oid in (manifest.checkpoint, manifest.result, manifest.base) if oid]
     if any(oid not in parents for oid in named):
         raise invalid(run_id, "it names commits that it does not hold")
-    return Save(commit, manifest)
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -200,28 +215,38 @@ def parse_manifest(data: bytes) -> Manifest:
         raise invalid("a run", str(error).splitlines()[0]) from error
 
 
-def read_part(git: Git, commit: ObjectId, name: str, *, most_bytes: int) -> bytes:
-    """Returns one file of a save; raises as `read_parts`."""
-    return read_parts(git, [(commit, name)], most_bytes=most_bytes)[0]
+Part = tuple[ObjectId, str, int]
+"""A file of a save: its commit, its name, and how many bytes it may have at most."""
 
 
-def read_parts(git: Git, wanted: Sequence[tuple[ObjectId, str]], *, most_bytes: int) -> list[bytes]:
-    """Returns files of saves, all by two processes.
+def read_parts(git: Git, wanted: Sequence[Part]) -> list[bytes]:
+    """Returns files of saves, all by two processes: no content is read before every size is known.
 
     Raises:
-        Refused: `save-invalid`, one is missing or larger than `most_bytes`, or all together are 8 times that.
+        Refused: `save-invalid`, one is missing or too large, or all together are (`MAX_TOTAL_BYTES`).
     """
-    asked = "".join(f"{commit}:{name}\n" for commit, name in wanted).encode()
-    sizes = git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", input=asked).stdout
-    total = 0
-    for line, (_, name) in zip(sizes.decode("utf-8", "replace").splitlines(), wanted, strict=True):
-        kind, _, size = line.partition(" ")
-        if kind != "blob":
+    part_sizes(git, wanted)
+    return list(contents(git.run("cat-file", "--batch", input=_asked(wanted)).stdout))
+
+
+def part_sizes(git: Git, wanted: Sequence[Part]) -> list[int]:
+    """Returns the sizes of files of saves, in bytes; raises as `read_parts`."""
+    listed = git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", input=_asked(wanted)).stdout
+    sizes = []
+    for line, (_, name, most_bytes) in zip(listed.splitlines(), wanted, strict=True):
+        kind, _, size = line.partition(b" ")
+        if kind != b"blob":
             raise invalid("a run", f"it holds no {name}")
-        total += int(size)
-        if int(size) > most_bytes or total > 8 * most_bytes:
-            raise invalid("a run", f"its {name} has {int(size):,} bytes; {most_bytes:,} are allowed")
-    return list(contents(git.run("cat-file", "--batch", input=asked).stdout))
+        sizes.append(int(size))
+        if sizes[-1] > most_bytes:
+            raise invalid("a run", f"its {name} has {sizes[-1]:,} bytes; {most_bytes:,} are allowed")
+    if sum(sizes) > MAX_TOTAL_BYTES:
+        raise invalid("a run", f"it has {sum(sizes):,} bytes; {MAX_TOTAL_BYTES:,} are allowed")
+    return sizes
+
+
+def _asked(wanted: Sequence[Part]) -> bytes:
+    return "".join(f"{commit}:{name}\n" for commit, name, _ in wanted).encode()
 
 
 def contents(data: bytes) -> Iterator[bytes]:
@@ -234,30 +259,33 @@ def contents(data: bytes) -> Iterator[bytes]:
         at = line_end + 1 + size + 1
 
 
-def chain(git: Git, tip: ObjectId) -> tuple[ObjectId, ...]:
-    """Returns the commits of a chain of saves, oldest first; the chain ends where a commit is no save.
+def chain(git: Git, tip: ObjectId) -> tuple[tuple[ObjectId, ...], tuple[str, ...]]:
+    """Returns the commits of a chain of saves, oldest first, and all parents of its tip.
+
+    The chain ends where a commit is no save. No further back is looked than the newest save counts: behind
+    the first one lies the history of the project.
 
     Raises:
         Refused: `save-invalid`, saves are missing in it.
     """
-    items = git.zsplit("log", "-z", "--first-parent", "--format=%H%n%B", tip, "--")
-    found: list[ObjectId] = []
+    items = _first_parents(git, tip, _FEW_SAVES)
+    count = _SAVE_NUMBER.findall(items[0].decode("utf-8", "replace")) if items else []
+    if count and int(count[-1]) > _FEW_SAVES:
+        items = _first_parents(git, tip, int(count[-1]))
+    found: list[list[str]] = []
     for item in items:
-        commit, _, message = item.decode("utf-8", "replace").partition("\n")
-        number = _number(message)
-        if number is None:
+        commits, _, message = item.decode("utf-8", "replace").partition("\n")
+        numbers = _SAVE_NUMBER.findall(message)
+        if not numbers:
             break
-        found.append(ObjectId(commit))
-        if number == 1:
-            return tuple(reversed(found))
+        found.append(commits.split())
+        if int(numbers[-1]) == 1:
+            return tuple(ObjectId(each[0]) for each in reversed(found)), tuple(found[0][1:])
     raise invalid("a run", "saves are missing in its chain")
 
 
-def _number(message: str) -> int | None:
-    for line in reversed(message.splitlines()):
-        if line.startswith(_TRAILER) and line[len(_TRAILER) :].isdigit():
-            return int(line[len(_TRAILER) :])
-    return None
+def _first_parents(git: Git, tip: ObjectId, most: int) -> tuple[bytes, ...]:
+    return git.zsplit("log", "-z", "--first-parent", f"--max-count={most}", "--format=%H %P%n%B", tip, "--")
 
 
 def digest_of(data: bytes) -> str:

@@ -21,15 +21,16 @@ from orchestrator.model.json import JsonObject
 from orchestrator.paths import names
 from orchestrator.repo import borrowing
 from orchestrator.repo.git import Git
-from orchestrator.repo.scratch import Scratch
+from orchestrator.repo.scratch import Scratch, drafts
 from orchestrator.sessions.bundle import GIT, MANIFEST, PAPERS, BundleManifest, Member
 from orchestrator.sessions.giving_way import Target
 from orchestrator.sessions.restore import Restored, bring_back
-from orchestrator.sessions.saved import MAX_TOTAL_BYTES, Saved, checked_path, parse_events, read_saved
+from orchestrator.sessions.saved import Saved, checked_path, parse_events, read_saved
 from orchestrator.sessions.segments import (
     EVENTS,
     MAX_PART_BYTES,
     MAX_SMALL_BYTES,
+    MAX_TOTAL_BYTES,
     RUN,
     SCHEMA_VERSION,
     chain_ref,
@@ -38,6 +39,7 @@ from orchestrator.state.document import parsed
 
 MAX_GIT_BYTES = 8 << 30
 _FETCH = ("-q", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head")
+_PREFIX = "orchestrator-import-"
 _HEAD = "refs/heads/saved"
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
@@ -50,8 +52,7 @@ def import_bundle(target: Target, file: Path) -> Restored:
             nothing was changed.
         DiskFailed: there is no room to look into it.
     """
-    with told(file), tempfile.TemporaryDirectory(prefix="orchestrator-import-") as directory:
-        place = Path(directory)
+    with told(file), drafts(Path(tempfile.gettempdir()), prefix=_PREFIX) as place:
         manifest = _unpack(file, place)
         room = borrowing.scratch_for(target.repository, place)
         saved = _checked(room, manifest, place)
@@ -212,8 +213,8 @@ def _fetched(room: Scratch, manifest: BundleManifest, place: Path) -> Saved:
         if tip != manifest.commit:
             raise _invalid("its git bundle holds another save than its list says")
         saved = read_saved(git, ObjectId(tip), session=manifest.session, run_id=manifest.run_id)
-        for path in saved.papers:
-            saved.paper(git, path)
+        for _ in saved.contents(git, saved.papers):
+            pass
     except GitFailed as error:
         raise _invalid(f"its git bundle cannot be used ({error.message})") from error
     return saved

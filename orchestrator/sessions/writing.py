@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.persistence import PersistReason
@@ -15,11 +16,14 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.json import Json, JsonObject
 from orchestrator.repo.history import read_small
 from orchestrator.sessions import clone, segments
+from orchestrator.sessions.saved import is_paper_of
 from orchestrator.sessions.scan import scan
 from orchestrator.sessions.segments import Manifest, Save, Tips
 
 PAPERS_BYTES = 4 << 20
 """Transcripts and check outputs that one save takes along at most; larger ones stay on the machine."""
+SEALED = ".age"
+_AGE = b"-----BEGIN AGE ENCRYPTED FILE-----\n"
 _RESTS = frozenset({PersistReason.RESTS, PersistReason.STOPS})
 
 
@@ -58,7 +62,7 @@ def next_save(
     if last is not None and not begins and not events and _same(tips, last) and last.rests == rests:
         return None
     size = _searched_bytes(context, run_id, wish, tips, newest)
-    files, contents = _papers(context, events)
+    files, contents = _papers(context, run_id, events)
     total = size + sum(map(len, contents.values())) + (last.saved_bytes if last else 0)
     if total > wish.max_bytes:
         raise _too_large(run_id, total, wish.max_bytes)
@@ -147,7 +151,9 @@ def _searched_bytes(
     return found.size_bytes
 
 
-def _papers(context: EngineContext, events: Sequence[Event]) -> tuple[dict[str, str], dict[str, bytes]]:
+def _papers(
+    context: EngineContext, run_id: RunId, events: Sequence[Event]
+) -> tuple[dict[str, str], dict[str, bytes]]:
     """Returns the papers that these events tell of, by path and by content, as far as the budget goes."""
     files: dict[str, str] = {}
     contents: dict[str, bytes] = {}
@@ -156,13 +162,28 @@ def _papers(context: EngineContext, events: Sequence[Event]) -> tuple[dict[str, 
         path = event.data.get("path")
         if event.kind is not EventKind.ARTIFACT_ADDED or not isinstance(path, str):
             continue
-        data = context.redactor.data(read_small(context.paths.artifacts_dir / path, largest_bytes=left))
+        if not is_paper_of(path, run_id):
+            continue  # the event came from elsewhere, and names a file of this machine's
+        data = _paper(context, path, most_bytes=left)
         if not data:
             continue
         left -= len(data)
         files[path] = segments.digest_of(data)
         contents[files[path]] = data
     return files, contents
+
+
+def _paper(context: EngineContext, path: str, *, most_bytes: int) -> bytes:
+    """Returns a paper as it may leave, empty where it is gone or too large; one that is encrypted stays so.
+
+    Ciphertext says nothing, and could not be read any more were a piece of it taken for a key.
+    """
+    place = context.paths.artifacts_dir / path
+    if Path(os.path.realpath(place)) != Path(os.path.realpath(context.paths.artifacts_dir)) / path:
+        return b""  # a link on the way leads to what is no paper of ours
+    data = read_small(place, largest_bytes=most_bytes)
+    is_sealed = path.endswith(SEALED) and data.startswith(_AGE)
+    return data if is_sealed else context.redactor.data(data)
 
 
 def _clean(context: EngineContext, value: JsonObject) -> JsonObject:

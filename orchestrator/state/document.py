@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -17,6 +20,8 @@ from orchestrator.model.plan import Plan
 from orchestrator.model.record import Artifact, ManualIntervention, Operation, OperationKind, OperationStatus
 from orchestrator.model.run import Execution, ExecutionProgress, Phase, Run
 from orchestrator.state import codec
+
+_OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +101,31 @@ def parsed(document: JsonObject) -> RunDocument:
     except ValueError as error:
         raise _invalid(str(error).splitlines()[0]) from error
     parse_run_id(found.run.id)
+    if not found.run.task.strip():
+        raise _invalid("its task is empty")
     if found.phases:
         Plan.of(tuple(phase.plan for phase in found.phases))
     _check_belonging(found)
+    _check_objects(found)
     metadata = replace(found.run.metadata, trusted=False)
     return replace(
         found,
         run=replace(found.run, metadata=metadata),
         executions=tuple(replace(one, progress=_without_process(one.progress)) for one in found.executions),
     )
+
+
+@contextmanager
+def unwritable_refused() -> Iterator[None]:
+    """Lets what can be read and not be written, as a time before the year 1 in UTC, be refused.
+
+    Raises:
+        Refused: `document-invalid`.
+    """
+    try:
+        yield
+    except (OverflowError, RecursionError, UnicodeEncodeError) as error:
+        raise _invalid(str(error).splitlines()[0]) from error
 
 
 def _check_belonging(document: RunDocument) -> None:
@@ -124,6 +145,17 @@ def _check_belonging(document: RunDocument) -> None:
     executions = {execution.id for execution in document.executions}
     if any(finding.execution_id not in executions for finding in document.findings):
         raise _invalid("a finding belongs to no execution of it")
+
+
+def _check_objects(document: RunDocument) -> None:
+    """Makes sure that what git is asked for by these names are objects, not options or revisions."""
+    metadata = document.run.metadata
+    named = [metadata.origin.base, metadata.progress.result, metadata.progress.checkpoint]
+    for execution in document.executions:
+        named += [execution.progress.checkpoint, execution.progress.tree]
+    for oid in named:
+        if oid is not None and not _OBJECT_ID.fullmatch(oid):
+            raise _invalid(f"{oid[:80]!r} is no object id")
 
 
 def _without_process(progress: ExecutionProgress) -> ExecutionProgress:

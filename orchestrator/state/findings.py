@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from orchestrator.errors import Refused
 from orchestrator.model.event import EventKind
-from orchestrator.model.finding import Finding, RecordedFinding, Severity
+from orchestrator.model.finding import REVIEW, Finding, RecordedFinding, Severity
 from orchestrator.model.ids import ExecutionId, FindingId, PhaseId, RunId, new_id
 from orchestrator.model.run import Execution
 from orchestrator.state import codec, rows
@@ -14,12 +14,14 @@ from orchestrator.state.database import Database
 from orchestrator.state.events import EventLog
 from orchestrator.state.pen import Pen
 
+OF_REVIEWERS = f"rule GLOB '{REVIEW}*'"
 _CURRENT = (
-    "resolved = 0 AND execution_id = (SELECT executions.id FROM findings JOIN executions"
-    " ON executions.id = findings.execution_id WHERE findings.run_id = ? AND resolved = 0"
-    " ORDER BY executions.rowid DESC LIMIT 1)"
+    f"resolved = 0 AND ({OF_REVIEWERS} OR execution_id = (SELECT executions.id FROM findings JOIN executions"
+    f" ON executions.id = findings.execution_id WHERE findings.run_id = ? AND resolved = 0"
+    f" AND NOT {OF_REVIEWERS} ORDER BY executions.rowid DESC LIMIT 1))"
 )
-"""Unresolved, of the last execution that has any: an older one of the same kind was found again there."""
+"""Unresolved; of checks, of the last execution that has any: an older one of the same kind was found again
+there. What reviewers found stays as it is until a later review no longer has it."""
 
 
 class Findings:
@@ -44,7 +46,7 @@ class Findings:
         self._events.append(
             execution.run_id,
             EventKind.FINDING_ADDED,
-            {**_told(recorded.id, execution.phase_id, finding), "is_new": is_new},
+            {**told(recorded.id, execution.phase_id, finding), "is_new": is_new},
         )
         return recorded
 
@@ -72,8 +74,8 @@ class Findings:
             ),
         )
 
-    def resolve_absent(self, execution: Execution, identities: Collection[str]) -> int:
-        """Resolves what earlier executions of the run complained about and this one no longer does.
+    def resolve_absent(self, execution: Execution, identities: Collection[str], *, own: bool) -> int:
+        """Resolves what checks complained about before this execution, or in it, and no longer do.
 
         Returns how many; each has its event.
 
@@ -87,23 +89,28 @@ class Findings:
             "SELECT identity, executions.phase_id, findings.id, findings.run_id, execution_id, severity,"
             " category, message, location, rule, context, is_new, resolved, resolved_at, findings.created_at"
             " FROM findings JOIN executions ON executions.id = findings.execution_id"
-            " WHERE findings.run_id = ? AND resolved = 0 AND executions.rowid < ? ORDER BY findings.rowid",
-            (execution.run_id, found[0]),
+            f" WHERE findings.run_id = ? AND resolved = 0 AND NOT {OF_REVIEWERS} AND executions.rowid < ?"
+            " ORDER BY findings.rowid",
+            (execution.run_id, found[0] + own),
         )
         kept, stamp = frozenset(identities), codec.stamp(codec.now())
         gone = [row for row in earlier if row[0] not in kept]
         for row, recorded in zip(
             gone, rows.read(self._database, rows.finding, [row[2:] for row in gone]), strict=True
         ):
-            self._database.run(
-                "UPDATE findings SET resolved = 1, resolved_at = ? WHERE id = ?", (stamp, recorded.id)
-            )
-            self._events.append(
-                execution.run_id,
-                EventKind.FINDING_RESOLVED,
-                {**_told(recorded.id, PhaseId(row[1]), recorded.finding), "resolved_by": execution.id},
-            )
+            self.resolve(execution, PhaseId(row[1]), recorded, stamp)
         return len(gone)
+
+    def resolve(self, execution: Execution, phase_id: PhaseId, recorded: RecordedFinding, stamp: str) -> None:
+        """Records that an execution no longer has a finding, with its event."""
+        self._database.run(
+            "UPDATE findings SET resolved = 1, resolved_at = ? WHERE id = ?", (stamp, recorded.id)
+        )
+        self._events.append(
+            execution.run_id,
+            EventKind.FINDING_RESOLVED,
+            {**told(recorded.id, phase_id, recorded.finding), "resolved_by": execution.id},
+        )
 
     def of_run(
         self, run_id: RunId, execution_id: ExecutionId | None, unresolved_only: bool
@@ -134,7 +141,8 @@ class Findings:
         return counts
 
 
-def _told(finding_id: FindingId, phase_id: PhaseId, finding: Finding) -> dict[str, str]:
+def told(finding_id: FindingId, phase_id: PhaseId, finding: Finding) -> dict[str, str]:
+    """Returns what an event says of a finding."""
     return {
         "finding_id": finding_id,
         "phase_id": phase_id,

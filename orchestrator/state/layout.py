@@ -157,8 +157,7 @@ def make_directories(paths: OrchestratorPaths, disk: Disk) -> tuple[str, ...]:
     A killed `deinit`, or a user who tidied up, leaves an `.orchestrator/` of ours without some of them.
     """
     missing = [name for name in DIRECTORIES if not os.path.isdir(paths.state_dir / name)]
-    for name in missing:
-        disk.make_dir(paths.state_dir / name)
+    disk.make_dirs(paths.state_dir / name for name in missing)
     return tuple(f"{name}/" for name in missing)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.model.event import Event, EventKind, PastEvent
-from orchestrator.model.finding import Finding, RecordedFinding
 from orchestrator.model.ids import ExecutionId, InterventionId, OperationId, PhaseId, RunId, new_id
 from orchestrator.model.json import JsonObject
 from orchestrator.model.plan import Plan
@@ -28,17 +27,19 @@ from orchestrator.state.bringing import Bringing
 from orchestrator.state.database import Database, Transaction
 from orchestrator.state.events import EventLog
 from orchestrator.state.executions import Executions
+from orchestrator.state.finding_verbs import FindingVerbs
 from orchestrator.state.findings import Findings
 from orchestrator.state.operations import Operations
 from orchestrator.state.pen import Pen
 from orchestrator.state.phases import Phases
 from orchestrator.state.records import Artifacts, Interventions
+from orchestrator.state.reviews import Reviews
 from orchestrator.state.runs import Runs
 
 _NOTHING: JsonObject = {}
 
 
-class StateManager:
+class StateManager(FindingVerbs):
     """Reads and writes the state of one workspace.
 
     A verb that returns is durable; a verb that raises has changed nothing (StateLost excepted, which may also
@@ -55,6 +56,7 @@ class StateManager:
         self._phases = Phases(database, self._events, pen)
         self._executions = Executions(database, self._events, pen)
         self._findings = Findings(database, self._events, pen)
+        self._reviews = Reviews(database, self._events, pen, self._findings)
         self._artifacts = Artifacts(database, self._events)
         self._interventions = Interventions(database, self._events, pen)
         self._operations = Operations(database, self._events)
@@ -272,51 +274,6 @@ class StateManager:
         """Returns the attempts of a run, or of one of its phases, in the order they were begun."""
         return self._executions.of_run(run_id, phase_id)
 
-    def add_finding(self, execution: Execution, finding: Finding, *, is_new: bool) -> RecordedFinding:
-        """Adds what a check complains about.
-
-        Raises:
-            Refused: `state-conflict` when there is no such execution.
-        """
-        with self._database.transaction():
-            return self._findings.add(execution, finding, is_new)
-
-    def add_findings(
-        self, execution: Execution, findings: Iterable[tuple[Finding, bool]]
-    ) -> list[RecordedFinding]:
-        """Adds findings, each with whether it is new, in one transaction.
-
-        Raises:
-            Refused: `state-conflict` when there is no such execution.
-        """
-        with self._database.transaction():
-            return [self._findings.add(execution, finding, is_new) for finding, is_new in findings]
-
-    def resolve_findings_absent_from(self, execution: Execution, identities: Collection[str]) -> int:
-        """Resolves what earlier executions of the run complained about and this one no longer does.
-
-        Returns how many were resolved.
-
-        Raises:
-            Refused: `unknown-execution`.
-        """
-        with self._database.transaction():
-            return self._findings.resolve_absent(execution, identities)
-
-    def get_findings(
-        self, run_id: RunId, *, execution_id: ExecutionId | None = None, unresolved_only: bool = False
-    ) -> list[RecordedFinding]:
-        """Returns findings in the order they were added.
-
-        `unresolved_only` without an execution gives those of the last execution that has any: what an older
-        one complained about and is not resolved was found again there.
-        """
-        return self._findings.of_run(run_id, execution_id, unresolved_only)
-
-    def get_findings_summary(self, run_id: RunId) -> dict[str, dict[str, int]]:
-        """Returns how many findings stand unresolved, as `{"all": {severity: n}, "new": {severity: n}}`."""
-        return self._findings.summary(run_id)
-
     # Artifacts, interventions, operations
 
     def add_artifact(
@@ -417,6 +374,15 @@ class StateManager:
         with self._database.transaction():
             return self._events.append(run_id, kind, data, duration_ms=duration_ms, trace_id=trace_id)
 
+    def record_events(self, run_id: RunId | None, told: Sequence[tuple[EventKind, JsonObject]]) -> None:
+        """Appends several events of one run, in order, in one transaction.
+
+        Raises:
+            Refused: `unknown-run`.
+        """
+        with self._database.transaction():
+            self._events.append_all(run_id, told)
+
     def events(self, run_id: RunId | None, *, after_run_seq: int = 0) -> list[Event]:
         """Returns the events of a run (None: those of no run) after one of them, in order."""
         return self._events.of_run(run_id, after_run_seq)
@@ -482,7 +448,7 @@ class StateManager:
             Refused: `document-invalid`, `run-id-invalid`, `plan-invalid`, `unsafe-path` or `state-conflict`.
         """
         found = document.parsed(summary)
-        with self._database.transaction():
+        with document.unwritable_refused(), self._database.transaction():
             if self._runs.is_known(found.run.id):
                 if not replaces:
                     return False

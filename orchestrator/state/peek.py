@@ -12,7 +12,7 @@ from orchestrator.state.snapshot import open_to_read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import Any, TypedDict
 
     class Usage(TypedDict):
         """What the agents of a run consumed; None where nothing was metered."""
@@ -21,18 +21,38 @@ if TYPE_CHECKING:
         output_tokens: int | None
         cost_usd: float | None
 
+    class StepUsage(TypedDict):
+        """What one step of an attempt consumed, its turns together; None where its agent tells nothing."""
+
+        phase: str
+        attempt: int
+        step: int
+        round: int
+        agent: str
+        model: str | None
+        turns: int | None
+        input_tokens: int | None
+        output_tokens: int | None
+        cost_usd: float | None
+
     class PhaseGlance(TypedDict):
-        """A phase of a run, and how many attempts it has had."""
+        """A phase of a run, and how many attempts it has had.
+
+        `rounds` is the round of its latest attempt, `stopped` why there was no further one.
+        """
 
         id: str
         name: str
         status: str
         attempts: int
+        rounds: int
+        stopped: str | None
 
     class RunGlance(TypedDict):
         """A run as `status` shows it; times are ISO 8601 UTC.
 
-        `agent` took the last step, `verdict` is the last decision, `outcome` what was proved.
+        `agent` took the last step, `verdict` is the last decision, `outcome` what was proved; `spent` is
+        told of a run that was asked for by its id, step by step.
         """
 
         id: str
@@ -50,6 +70,7 @@ if TYPE_CHECKING:
         wake_at: str | None
         cancel_requested: bool
         usage: Usage
+        spent: list[StepUsage]
         last_event_at: str | None
         interventions: int
 
@@ -74,14 +95,34 @@ _RUN = (
 _OPEN = "WHERE status IN ('planning', 'executing', 'verifying', 'waiting') "
 _NEWEST = "ORDER BY created_at DESC, id DESC LIMIT ?"
 _PHASES = (
-    "SELECT id, name, status, (SELECT count(*) FROM executions WHERE executions.run_id = phases.run_id"
-    " AND executions.phase_id = phases.id) FROM phases WHERE run_id = ? ORDER BY position"
+    "SELECT phases.id, name, phases.status, count(attempt_number),"
+    " ifnull(json_extract(executions.progress, '$.rounds.iteration'), 1),"
+    " json_extract(executions.progress, '$.rounds.stopped'), max(attempt_number)"
+    " FROM phases LEFT JOIN executions ON executions.run_id = phases.run_id AND phase_id = phases.id"
+    " WHERE phases.run_id = ? GROUP BY phases.id ORDER BY position"
 )
+"""The rounds are those of the latest attempt: SQLite takes them from the row of the maximum."""
 _USAGE = (
     "SELECT count(*), sum(json_extract(progress, '$.usage.input_tokens')),"
     " sum(json_extract(progress, '$.usage.output_tokens')), sum(json_extract(progress, '$.usage.cost_usd'))"
     " FROM executions WHERE run_id = ?"
 )
+_PLANNING = (
+    "SELECT json_extract(progress, '$.planning.input_tokens'),"
+    " json_extract(progress, '$.planning.output_tokens'), json_extract(progress, '$.planning.cost_usd')"
+    " FROM runs WHERE id = ?"
+)
+_SPENT = (
+    "SELECT json_extract(data, '$.phase') AS phase, json_extract(data, '$.attempt') AS attempt,"
+    " json_extract(data, '$.step') AS step, json_extract(data, '$.agent'), json_extract(data, '$.model'),"
+    " json_extract(data, '$.turns'), json_extract(data, '$.input_tokens'),"
+    " json_extract(data, '$.output_tokens'), json_extract(data, '$.cost_usd'), max(run_seq) AS last,"
+    " json_extract(data, '$.round') AS round"
+    " FROM events WHERE run_id = ? AND kind = 'agent.usage' AND json_extract(data, '$.agent') IS NOT NULL"
+    " GROUP BY phase, attempt, round, step ORDER BY last"
+)
+"""Each turn tells all it has consumed so far: the last event of a step counts. SQLite takes the other columns
+from the row of the maximum. Source: sqlite.org/lang_select.html, bare columns."""
 _LAST_EVENT = "SELECT at FROM events WHERE run_id = ? ORDER BY run_seq DESC LIMIT 1"
 _LATEST = (
     "SELECT json_extract(data, ?) FROM events WHERE run_id = ? AND kind = ? ORDER BY run_seq DESC LIMIT 1"
@@ -128,16 +169,19 @@ def _glance(connection: sqlite3.Connection, is_snapshot: bool, run_id: str | Non
         "snapshot": is_snapshot,
         "more": more,
         "interventions": connection.execute(_INTERVENTIONS + of_run, values).fetchone()[0],
-        "runs": [_run(connection, row) for row in rows],
+        "runs": [_run(connection, row, _spent(connection, run_id)) for row in rows],
     }
 
 
 def _run(
     connection: sqlite3.Connection,
     row: tuple[str, str, str, str, str | None, str, str | None, str | None, int, str | None],
+    spent: list[StepUsage],
 ) -> RunGlance:
     run_id = row[0]
-    executions, input_tokens, output_tokens, cost_usd = connection.execute(_USAGE, (run_id,)).fetchone()
+    executions, *used = connection.execute(_USAGE, (run_id,)).fetchone()
+    planning = connection.execute(_PLANNING, (run_id,)).fetchone()
+    input_tokens, output_tokens, cost_usd = map(_together, used, planning)
     last = connection.execute(_LAST_EVENT, (run_id,)).fetchone()
     waiting = connection.execute(_INTERVENTIONS + " AND run_id = ?", (run_id,)).fetchone()
     return {
@@ -148,7 +192,14 @@ def _run(
         "branch": row[4],
         "base": row[5],
         "phases": [
-            {"id": phase[0], "name": phase[1], "status": phase[2], "attempts": phase[3]}
+            {
+                "id": phase[0],
+                "name": phase[1],
+                "status": phase[2],
+                "attempts": phase[3],
+                "rounds": phase[4],
+                "stopped": phase[5],
+            }
             for phase in connection.execute(_PHASES, (run_id,))
         ],
         "executions": executions,
@@ -159,9 +210,34 @@ def _run(
         "wake_at": row[7],
         "cancel_requested": bool(row[8]),
         "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens, "cost_usd": cost_usd},
+        "spent": spent,
         "last_event_at": None if last is None else last[0],
         "interventions": waiting[0],
     }
+
+
+def _spent(connection: sqlite3.Connection, run_id: str | None) -> list[StepUsage]:
+    if run_id is None:
+        return []
+    return [
+        {
+            "phase": row[0],
+            "attempt": row[1],
+            "step": row[2],
+            "round": row[10] or 1,
+            "agent": row[3],
+            "model": row[4] or None,
+            "turns": row[5],
+            "input_tokens": row[6],
+            "output_tokens": row[7],
+            "cost_usd": row[8],
+        }
+        for row in connection.execute(_SPENT, (run_id,))
+    ]
+
+
+def _together(one: float | None, other: float | None) -> Any:
+    return one if other is None else other if one is None else one + other
 
 
 def _latest(connection: sqlite3.Connection, run_id: str, kind: str, path: str) -> str | None:

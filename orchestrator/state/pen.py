@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from orchestrator.model.finding import Finding
 from orchestrator.model.json import JsonObject
-from orchestrator.model.run import ExecutionProgress, Run, RunMetadata, RunProgress
+from orchestrator.model.run import ExecutionProgress, Rounds, Run, RunMetadata, RunProgress
 from orchestrator.redaction.finding import redacted
 from orchestrator.redaction.redactor import Redactor
 from orchestrator.state import codec
@@ -56,6 +56,7 @@ class Pen:
             over=self._all(progress.over),
             broken=self._all(progress.broken),
             agent_failure=None if failure is None else self._redactor.text(failure),
+            rounds=self._rounds(progress.rounds),
         )
         return codec.dump(ExecutionProgress, clean)
 
@@ -72,7 +73,15 @@ class Pen:
     def _metadata(self, metadata: RunMetadata) -> RunMetadata:
         # Its configuration comes from `freeze`, which leaves secrets out in a way that it can take back.
         yaml = metadata.workflow_yaml
-        return replace(metadata, workflow_yaml=None if yaml is None else self._redactor.text(yaml))
+        return replace(
+            metadata,
+            workflow_yaml=None if yaml is None else self._redactor.text(yaml),
+            prompts=tuple((kind, self._redactor.text(text)) for kind, text in metadata.prompts),
+        )
+
+    def _rounds(self, rounds: Rounds) -> Rounds:
+        text = self._redactor.text
+        return replace(rounds, outputs=tuple(replace(each, text=text(each.text)) for each in rounds.outputs))
 
     def _run_progress(self, progress: RunProgress) -> RunProgress:
         text = self._redactor.text

@@ -39,9 +39,15 @@ def of_a(keys: OldKeys) -> Settings:
         elif re.fullmatch(NAME, name):
             made = _agent_of_a(keys, name)
             agents.update({name: made} if made else {})
-    workflows = {name: steps for name in keys.names("workflows") if (steps := _steps(keys, name, disabled))}
-    for name in ("max_iterations", "min_suggestions_threshold"):
-        keys.refuse(NOT_YET, "settings", name)
+    rounds = _present(
+        max_iterations=keys.take_count(100, "settings", "max_iterations", least=1),
+        min_suggestions_threshold=keys.take_count(1_000_000, "settings", "min_suggestions_threshold"),
+    )
+    workflows: Settings = {}
+    for name in keys.names("workflows"):
+        steps = _steps(keys, name, disabled)
+        if steps:
+            workflows[name] = {**rounds, "steps": steps} if rounds else steps
     parts: Settings = {
         "agents": agents,
         "workflows": workflows,

@@ -98,6 +98,13 @@ def compare(
     )
 
 
+def over_thresholds(
+    findings: list[Finding], thresholds: Thresholds, *, require_clean: bool = False
+) -> tuple[str, ...]:
+    """Returns a sentence for each threshold that these findings alone exceed, warnings left out."""
+    return _hold(_count(findings), thresholds, require_clean=require_clean)[0]
+
+
 def _assess(outcome: CheckOutcome, before: CheckOutcome | None) -> list[AssessedFinding]:
     # As many of one identity as the base has are old: the second copy of a known mistake is new.
     old = Counter(finding.identity for finding in before.findings) if before is not None else Counter[str]()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from orchestrator.fs.disk import Disk
 from orchestrator.process.command import Command, Ended, Limits
-from orchestrator.process.supervised import ignore, supervise
+from orchestrator.process.supervised import supervise
+from orchestrator.process.wire import ignore
 from orchestrator.redaction.finding import redacted
 from orchestrator.redaction.redactor import Redactor
 from orchestrator.secretstore.names import SUFFIX

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from orchestrator.model.agent import AgentEvent, AgentRequest, Finished
 from orchestrator.ports import Agent
 
+MARK = f"mark-{uuid4().hex}"  # the processes of tests running beside are not ours
 Turn = Callable[..., list[AgentEvent]]
 
 
@@ -26,7 +28,7 @@ def request_(tmp_path: Path) -> AgentRequest:
     return AgentRequest(
         prompt="repair it",
         transcript=str(tmp_path / "artifacts" / "step-1.log"),
-        marker="mark-agents-tests",
+        marker=MARK,
         timeout_s=60.0,
         idle_timeout_s=60.0,
     )

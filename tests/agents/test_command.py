@@ -13,7 +13,7 @@ from orchestrator.agents.command import CommandAgent
 from orchestrator.errors import Refused
 from orchestrator.model.agent import AgentRequest, Ending, Finished, Health, Said, Started
 from orchestrator.process import leftovers
-from tests.agents.conftest import Turn, finished
+from tests.agents.conftest import MARK, Turn, finished
 
 PYTHON = sys.executable
 SHOW = """
@@ -119,7 +119,7 @@ def test_the_environment_holds_what_is_named_and_nothing_else_of_the_callers(
     assert environment["NAMED"] == "yes"
     assert environment["LANG"] == "C"
     assert environment["HOME"] == str(home)
-    assert environment["ORCHESTRATOR_EXECUTION"] == "mark-agents-tests"
+    assert environment["ORCHESTRATOR_EXECUTION"] == MARK
     assert environment["GIT_CEILING_DIRECTORIES"] == "/above"
     assert not {"A_SECRET", "OTHER_SECRET"} & environment.keys()
 
@@ -131,7 +131,7 @@ def test_configured_variables_cannot_take_the_marks_away(take: Turn, worktree: P
 
     environment = shown(worktree)["env"]
     assert isinstance(environment, dict)
-    assert environment["ORCHESTRATOR_EXECUTION"] == "mark-agents-tests"
+    assert environment["ORCHESTRATOR_EXECUTION"] == MARK
 
 
 def test_a_failure_tells_the_status_and_the_last_line(take: Turn) -> None:

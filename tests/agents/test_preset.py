@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.agents.preset import PRESETS, PresetAgent
-from orchestrator.model.agent import Ending, Health, Said
-from tests.agents.conftest import Turn, finished
+from orchestrator.model.agent import Cause, Ending, Health, Login, Opened, Said
+from tests.agents.conftest import MARK, Turn, finished
 
 FAKE = """#!{python}
 import json, os, sys
@@ -19,11 +19,12 @@ if sys.argv[1:] == ["--version"]:
     sys.exit({version_status})
 facts = {{"argv": sys.argv[1:], "env": dict(os.environ), "stdin": sys.stdin.read()}}
 json.dump(facts, open("shown.json", "w"))
-print('{{"type":"result","subtype":"success"}}')
+sys.stdout.write(open({stream!r}).read())
 print("a plain line")
 sys.exit({status})
 """
 Install = Callable[..., Path]
+RECORDED = Path(__file__).parent / "recorded"
 
 
 @pytest.fixture
@@ -33,9 +34,12 @@ def install(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Inst
     place.mkdir()
     monkeypatch.setenv("PATH", str(place))
 
-    def put(name: str, *, status: int = 0, version_status: int = 0, text: str | None = None) -> Path:
+    def put(
+        name: str, *, status: int = 0, version_status: int = 0, text: str | None = None, stream: str = ""
+    ) -> Path:
         tool = place / name
-        filled = FAKE.format(python=sys.executable, name=name, status=status, version_status=version_status)
+        facts = {"python": sys.executable, "name": name, "status": status, "version_status": version_status}
+        filled = FAKE.format(**facts, stream=str(RECORDED / f"{stream or name + '-write'}.jsonl"))
         tool.write_text(text if text is not None else filled)
         tool.chmod(0o755)
         return tool
@@ -55,7 +59,8 @@ COMMAND_LINES = {
     "codex": "exec --json --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox "
     "-c check_for_update_on_startup=false -c analytics.enabled=false -m M -x PROMPT",
     "gemini": "-p PROMPT -o stream-json --skip-trust --approval-mode yolo -m M -x",
-    "copilot": "-p PROMPT --output-format json --no-ask-user --no-auto-update --allow-all-tools --model M -x",
+    "copilot": "-p PROMPT --output-format json --no-ask-user --no-auto-update --allow-all-tools --model M "
+    "--session-id UUID -x",
     "opencode": "run --format json --auto -m M -x PROMPT",
 }
 
@@ -69,8 +74,90 @@ def test_each_preset_is_started_headless_with_model_and_words(
     end = finished(take(PresetAgent(name, PRESETS[name], model="M", args=("-x",)), prompt="PROMPT"))
 
     assert end.ending is Ending.FINISHED
-    assert shown(worktree)["argv"] == COMMAND_LINES[name].split()
+    session = end.agent_session if name == "copilot" else ""
+    assert shown(worktree)["argv"] == COMMAND_LINES[name].replace("UUID", session).split()
     assert shown(worktree)["stdin"] == ""
+
+
+RESUMED = {
+    "claude": "-p PROMPT --resume ID --output-format stream-json --verbose "
+    "--permission-mode bypassPermissions",
+    "codex": "exec resume --json --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox "
+    "-c check_for_update_on_startup=false -c analytics.enabled=false ID PROMPT",
+    "gemini": "-p PROMPT --resume ID -o stream-json --skip-trust --approval-mode yolo",
+    "copilot": "-p PROMPT --resume=ID --output-format json --no-ask-user --no-auto-update --allow-all-tools",
+    "opencode": "run --format json --auto --session ID PROMPT",
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_goes_on_with_its_own_session_in_its_own_form(
+    name: str, install: Install, take: Turn, worktree: Path
+) -> None:
+    install(name)
+
+    take(PresetAgent(name, PRESETS[name]), prompt="PROMPT", continues="ID")
+
+    assert shown(worktree)["argv"] == RESUMED[name].split()
+
+
+@pytest.mark.parametrize("session", ["--help", "a b", "../x", "", "x" * 300])
+def test_what_can_be_no_session_starts_nothing(
+    session: str, install: Install, take: Turn, worktree: Path
+) -> None:
+    install("claude")
+
+    events = take(PresetAgent("claude", PRESETS["claude"]), continues=session or "\n")
+
+    assert len(events) == 1
+    assert (finished(events).ending, finished(events).cause) == (Ending.FAILED, Cause.SESSION_LOST)
+    assert not (worktree / "shown.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("claude", ["--max-turns", "7", "--max-budget-usd", "0.25"]),
+        ("codex", []),
+        ("gemini", []),
+        ("copilot", []),
+        ("opencode", []),
+    ],
+)
+def test_limits_are_handed_to_those_that_can_keep_them(
+    name: str, limits: list[str], install: Install, take: Turn, worktree: Path
+) -> None:
+    install(name)
+    take(PresetAgent(name, PRESETS[name]))
+    without = shown(worktree)["argv"]
+
+    take(PresetAgent(name, PRESETS[name]), max_turns=7, max_cost_usd=0.25)
+
+    argv = shown(worktree)["argv"]
+    assert isinstance(argv, list)
+    assert isinstance(without, list)
+    assert argv[len(without) :] == limits
+
+
+def test_a_session_that_gets_its_id_from_us_is_told_before_anything_else(
+    install: Install, take: Turn
+) -> None:
+    install("copilot")
+
+    events = take(PresetAgent("copilot", PRESETS["copilot"], model="M"))
+
+    opened = [event for event in events if isinstance(event, Opened)]
+    assert events.index(opened[0]) == 1
+    assert opened == [Opened(finished(events).agent_session, "M")]
+
+
+def test_a_missing_login_is_told_with_the_command_that_logs_in(install: Install, take: Turn) -> None:
+    install("codex", status=1, stream="codex-401")
+
+    end = finished(take(PresetAgent("codex", PRESETS["codex"])))
+
+    assert end.cause is Cause.CREDENTIAL
+    assert end.detail.endswith("log in with: codex login")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -121,29 +208,32 @@ def test_an_agent_gets_its_own_keys_and_quiet_settings_and_nobody_elses(
     assert environment["DISABLE_AUTOUPDATER"] == "1"
     assert environment["DISABLE_TELEMETRY"] == "0"
     assert environment["OWN"] == "1"
-    assert environment["ORCHESTRATOR_EXECUTION"] == "mark-agents-tests"
+    assert environment["ORCHESTRATOR_EXECUTION"] == MARK
     assert not {"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
 
 
-def test_its_json_stream_is_kept_and_only_plain_lines_are_shown(
+def test_its_json_stream_is_kept_and_shown_as_what_it_means(
     install: Install, take: Turn, request_: object, tmp_path: Path
 ) -> None:
     install("codex")
 
     events = take(PresetAgent("codex", PRESETS["codex"]))
 
-    assert [event for event in events if isinstance(event, Said)] == [Said("a plain line")]
+    said = [event.text for event in events if isinstance(event, Said)]
+    assert "a plain line" in said
+    assert "I wrote hello.txt." in said
+    assert not any("{" in text for text in said)
     transcript = (tmp_path / "artifacts" / "step-1.log").read_text()
-    assert '"type":"result"' in transcript
+    assert '"type":"turn.completed"' in transcript
 
 
 def test_a_failure_is_explained_where_the_status_is_known(install: Install, take: Turn) -> None:
-    install("gemini", status=173)
+    install("gemini", status=173, stream="gemini-429")
 
     end = finished(take(PresetAgent("gemini", PRESETS["gemini"])))
 
-    assert end.ending is Ending.FAILED
-    assert end.detail == "exit status 173 (the service answered 429: too many requests): a plain line"
+    assert (end.ending, end.cause) == (Ending.FAILED, Cause.QUOTA)
+    assert end.detail.startswith("exit status 173 (the service answered 429: too many requests): [API Error")
 
 
 def test_a_program_in_the_tree_is_never_taken_for_the_agent(
@@ -170,6 +260,29 @@ def test_probing_tells_path_and_version(install: Install) -> None:
     health = PresetAgent("codex", PRESETS["codex"]).probe()
 
     assert (health.health, health.path, health.version) == (Health.READY, str(tool), "codex 9.8.7")
+
+
+@pytest.mark.parametrize(
+    ("version", "tested"),
+    [("0.169.4", True), ("codex-cli 0.169.0", True), ("0.168.9", False), ("0.170.0", False), ("dev", None)],
+)
+def test_probing_tells_whether_the_version_is_one_that_was_tried(
+    version: str, tested: bool | None, install: Install
+) -> None:
+    install("codex", text=f"#!/bin/sh\necho '{version}'\n")
+
+    health = PresetAgent("codex", PRESETS["codex"]).probe()
+
+    assert (health.tested, health.range) == (tested, ">=0.169,<0.170")
+
+
+def test_probing_tells_that_nobody_is_logged_in_and_what_to_type(install: Install) -> None:
+    install("codex")
+
+    health = PresetAgent("codex", PRESETS["codex"]).probe()
+
+    assert (health.health, health.login) == (Health.READY, Login.NONE)
+    assert health.detail == "not logged in: codex login"
 
 
 def test_probing_tells_what_is_missing_or_broken(install: Install) -> None:

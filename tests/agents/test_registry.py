@@ -11,7 +11,7 @@ from orchestrator.agents.registry import build, command_agent, discover, passed_
 from orchestrator.config.schema import PRESETS as CONFIGURED_PRESETS
 from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Limits
-from orchestrator.errors import Refused
+from orchestrator.errors import CredentialMissing, Refused
 from orchestrator.model.agent import Health
 
 
@@ -149,3 +149,40 @@ def test_keys_that_presets_are_given_are_secrets_and_their_places_are_not() -> N
     }
 
     assert list(passed_secrets(environment)) == [("ANTHROPIC_API_KEY", "correct-horse")]
+
+
+def test_an_agent_without_key_and_login_is_refused_with_the_command_that_logs_in(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "bin", "codex")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin:/usr/bin")
+
+    with pytest.raises(CredentialMissing) as error:
+        require(build("codex", {}))
+
+    assert (error.value.code, error.value.exit_status) == ("agent-login", 4)
+    assert error.value.hint.startswith("codex login")
+
+
+@pytest.mark.parametrize(
+    ("configured", "given"),
+    [
+        ({"secrets": ["OPENAI_API_KEY"]}, []),
+        ({"env": {"MY_GATEWAY": "http://127.0.0.1:1"}}, []),
+        ({"state": "contained"}, []),
+        ({}, ["CODEX_API_KEY"]),
+    ],
+)
+def test_whatever_may_prove_who_asks_lets_an_agent_begin(
+    configured: dict[str, object],
+    given: list[str],
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put(tmp_path / "bin", "codex")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin:/usr/bin")
+
+    health = require(build("codex", {"codex": agent(kind="codex", via="headless", **configured)}), given)
+
+    assert health.health is Health.READY

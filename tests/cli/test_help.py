@@ -16,7 +16,6 @@ from tests.cli.conftest import Call, process
 LATER = (
     "approve",
     "serve",
-    "plan",
     "worker",
     "mcp",
     "chat",

@@ -172,6 +172,7 @@ def test_a_preset_keeps_its_own_keys_and_its_home_and_gets_no_others(
         "import json, os, sys\n"
         "if '--version' in sys.argv: print('codex 1.0'); sys.exit()\n"
         "json.dump({name: value[::-1] for name, value in os.environ.items()}, open('given.json', 'w'))\n"
+        """print('{"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":1}}')\n"""
     )
     program.chmod(0o755)
     assert call("init", "--trust", cwd=repository).status == 0

@@ -284,13 +284,15 @@ def test_every_value_has_an_origin(checked: Path, call: Call) -> None:
 
 def test_a_key_is_explained(checked: Path, call: Call) -> None:
     words = call("config", "explain", "execution.timeout_s", cwd=checked)
-    fields = call("config", "explain", "budget.max_tokens", "--json", cwd=checked)
+    fields = call("config", "explain", "budget.allowed_hours", "--json", cwd=checked)
     unknown = call("config", "explain", "exectuion", cwd=checked)
 
     assert words.out.startswith("execution.timeout_s: ")
     assert "  default  3600\n" in words.out
     assert fields.json["available"] is False
-    assert "Not available in this version." in call("config", "explain", "budget.max_tokens", cwd=checked).out
+    assert (
+        "Not available in this version." in call("config", "explain", "budget.allowed_hours", cwd=checked).out
+    )
     assert unknown.status == 2
 
 
@@ -326,10 +328,14 @@ def test_agents_are_listed_with_version_and_health(codex: Path, repository: Path
     assert (rows["codex"]["health"], rows["codex"]["path"]) == ("ready", str(codex))
     assert rows["gemini"]["health"] == "missing"
     assert words.status == 0
-    assert words.out.splitlines()[1].split()[:2] == ["codex", "ready"]
+    assert words.out.splitlines()[2].split()[:2] == ["codex", "ready"]
 
 
-def test_checking_agents_answers_with_the_exit_status(codex: Path, repository: Path, call: Call) -> None:
+def test_checking_agents_answers_with_the_exit_status(
+    codex: Path, repository: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-dummy-for-tests")
+
     assert call("agents", "check", "codex", cwd=repository).status == 0
     assert call("agents", "check", cwd=repository).status == 1
     assert call("agents", "check", "nobody", cwd=repository).err.startswith("error[agent-unknown]")

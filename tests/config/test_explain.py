@@ -29,7 +29,7 @@ def test_every_value_is_shown_with_its_origin(layers: Layers) -> None:
 def test_only_what_works_is_shown(layers: Layers) -> None:
     keys = {row.key for row in show(layers.load("retrieval: {store: null}\n"))}
 
-    assert not any(key.startswith(("retrieval.store", "budget", "models")) for key in keys)
+    assert not any(key.startswith(("retrieval.store", "budget.allowed_hours")) for key in keys)
     assert "execution.max_parallel" not in keys
 
 

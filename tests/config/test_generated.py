@@ -99,7 +99,7 @@ def test_the_page_names_every_key_with_its_meaning() -> None:
         "agents: {claude: {sandbox: auto}}",
         "workflows: {w: []}",
         "workflows: {w: {steps: []}}",
-        "workflows: {w: {steps: [{}], max_iterations: 3}}",
+        "workflows: {w: {steps: [{}], max_iterations: 0}}",
         "workflows: {w: [{optional: 1}]}",
         "workflows: {w: [{when: x}]}",
         "verify: {test: [make]}",

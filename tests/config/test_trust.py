@@ -79,6 +79,17 @@ def test_everything_that_would_run_is_listed_in_words(layers: Layers) -> None:
     ]
 
 
+def test_how_an_agent_is_led_is_said_before_it_is_approved(layers: Layers) -> None:
+    loaded = layers.load(
+        "agents: {goose: {kind: acp, command: [goose, acp], mode: auto}, claude: {kind: claude, via: acp}}\n"
+    )
+
+    assert [describe(command) for command in repository_commands(loaded)] == [
+        "agents.goose: goose acp, led over ACP, mode auto",
+        "agents.claude: claude, led over ACP",
+    ]
+
+
 def test_what_the_user_supplies_needs_no_trust(layers: Layers) -> None:
     layers.write("user", FULL)
     layers.flags["verify.lint"] = [{"run": ["typed"]}]

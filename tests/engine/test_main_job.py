@@ -17,6 +17,8 @@ from tests.engine.scene import Scene
 
 PYTHON = sys.executable
 
+CODEX_ENDS = '{"type":"turn.completed","usage":{"input_tokens":2,"output_tokens":1}}'
+
 
 def check(source: str) -> str:
     """Returns the configuration of one test command: a line of Python that fails by a non-zero exit."""
@@ -328,12 +330,13 @@ def test_a_merge_that_was_asked_for_is_not_reported_as_an_outsiders_change(scene
 def test_steps_without_an_agent_use_the_first_one_found_and_keep_it(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("gemini", "opencode"):
+    for name in ("codex", "opencode"):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
-        program.write_text("#!/bin/sh\necho made > made\n")
+        program.write_text(f"#!/bin/sh\necho made > made\necho '{CODEX_ENDS}'\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("OPENAI_API_KEY", "dummy")
     scene.environment = dict(os.environ)
 
     with scene.open() as workspace:
@@ -344,6 +347,6 @@ def test_steps_without_an_agent_use_the_first_one_found_and_keep_it(
     (tmp_path / "bin" / "claude").chmod(0o755)
     done = scene.work(run_id)
 
-    assert shown.warnings[0] == "No agent is named: gemini is the first one found on PATH."
+    assert shown.warnings[0] == "No agent is named: codex is the first one found on PATH."
     assert done.status is RunStatus.COMPLETED
-    assert done.metadata.options.found_agent == "gemini"
+    assert done.metadata.options.found_agent == "codex"

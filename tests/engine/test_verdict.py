@@ -11,7 +11,7 @@ BROKEN = ("test gave no answer: it timed out.",)
 TABLE = [
     ("nothing objects", Evidence(), Decision.PROCEED),
     ("nothing objects on the last try", Evidence(retries=2, max_retries=2), Decision.PROCEED),
-    ("nothing objects and no time is left", Evidence(out_of_time=True), Decision.PROCEED),
+    ("nothing objects and no time is left", Evidence(out_of="time"), Decision.PROCEED),
     ("nothing objects to a deaf command", Evidence(can_learn=False), Decision.PROCEED),
     ("a threshold is exceeded, retries left", Evidence(over=OVER, max_retries=2), Decision.RETRY),
     (
@@ -30,10 +30,10 @@ TABLE = [
     ),
     ("the agent failed, none left", Evidence(agent_failure="the agent failed"), Decision.ABORT),
     ("a deaf command would do the same", Evidence(over=OVER, max_retries=2, can_learn=False), Decision.ABORT),
-    ("no time is left", Evidence(over=OVER, max_retries=2, out_of_time=True), Decision.ASK),
+    ("no time is left", Evidence(over=OVER, max_retries=2, out_of="time"), Decision.ASK),
     (
         "no time is left after a failure",
-        Evidence(agent_failure="x", max_retries=2, out_of_time=True),
+        Evidence(agent_failure="x", max_retries=2, out_of="time"),
         Decision.ASK,
     ),
 ]

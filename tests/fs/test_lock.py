@@ -208,6 +208,16 @@ def test_a_link_at_the_records_name_is_replaced_and_its_target_kept(tmp_path: Pa
     assert not (tmp_path / "lock.holder").is_symlink()
 
 
+def test_a_loser_waits_for_the_name_of_a_holder_whose_record_comes_late(start: Start, tmp_path: Path) -> None:
+    holder = start(FILE, tmp_path / "lock")
+    record = tmp_path / "lock.holder"
+    record.rename(tmp_path / "late")  # as if its disk were still busy
+    threading.Timer(0.3, (tmp_path / "late").rename, [record]).start()
+
+    with pytest.raises(Locked, match=f"in use by pid {holder.pid} "):
+        FileLock(tmp_path / "lock", "Run r1", "y").acquire(0)
+
+
 def test_a_lock_excludes_even_if_its_record_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "lock.holder").mkdir()
 

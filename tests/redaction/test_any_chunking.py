@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.model.json import Json
 from orchestrator.redaction.forms import forms_of
 from orchestrator.redaction.redactor import Redactor
 from orchestrator.redaction.stream import RedactedStream
@@ -218,3 +219,29 @@ def test_what_a_cut_could_hide_is_found(values: tuple[str, ...], text: str, show
 
     assert found == {shown.encode()}
     assert _streamed(redactor.stream(), [data[at : at + 1] for at in range(len(data))]) == shown.encode()
+
+
+_PIECES = ["", "a", "hunter22", "xhunter22x", "hunt", "er22", "sk-", "ghp_", "z" * 40]
+_NAMES = ["k", "hunter22", "ghp_" + "z" * 40]
+JSONS: st.SearchStrategy[Json] = st.recursive(
+    st.none() | st.integers() | st.sampled_from(_PIECES),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(value=JSONS)
+def test_json_is_redacted_string_by_string_whatever_stands_beside(value: Json) -> None:
+    redactor = Redactor()
+    redactor.add("PIN", "hunter22")
+
+    def one_by_one(value: Json) -> Json:
+        if isinstance(value, str):
+            return redactor.text(value)
+        if isinstance(value, list):
+            return [one_by_one(each) for each in value]
+        if isinstance(value, dict):
+            return {redactor.text(name): one_by_one(each) for name, each in value.items()}
+        return value
+
+    assert redactor.json(value) == one_by_one(value)

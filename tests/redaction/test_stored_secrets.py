@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -14,13 +15,15 @@ from tests.cli.conftest import Answer, process
 from tests.conftest import GitCall
 from tests.redaction.test_nothing_leaks import content_of, files_below
 
+OURS = os.urandom(4).hex()  # every process is looked at, those of a test that runs beside included
 SECRETS = {
-    "REPOSITORY_KEY": "c4n4ry0fTheRepositoryStore",
-    "GLOBAL_KEY": "pa$$\"w/o+r\\d&<é>=%'x y~z",
-    "SHELL_KEY": "c4n4ry-of-the-callers-shell",
-    "STEP_KEY": "first-line-for-the-step\nsecond-line-for-the-step",
+    "REPOSITORY_KEY": f"c4n4ry0fTheRepositoryStore{OURS}",
+    "GLOBAL_KEY": f"pa$$\"w/o+r\\d&<é>=%'x y~z{OURS}",
+    "SHELL_KEY": f"c4n4ry-of-the-callers-shell-{OURS}",
+    "STEP_KEY": f"first-line-for-the-step-{OURS}\nsecond-line-for-the-step-{OURS}",
 }
-SHELL = {"ORCHESTRATOR_SECRET_SHELL_KEY": SECRETS["SHELL_KEY"], "UNLISTED_KEY": "un1isted-key-of-the-shell"}
+UNLISTED = f"un1isted-key-of-the-shell-{OURS}"
+SHELL = {"ORCHESTRATOR_SECRET_SHELL_KEY": SECRETS["SHELL_KEY"], "UNLISTED_KEY": UNLISTED}
 
 AGENT = r"""
 import os, re, subprocess, sys

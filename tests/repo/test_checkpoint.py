@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.errors import Failed, Refused
 from orchestrator.model.ids import ObjectId, RunId
+from orchestrator.repo import borrowing
 from tests.conftest import GitCall
 from tests.repo.conftest import RUN, Bench
 
@@ -605,3 +606,39 @@ def test_where_nothing_changed_a_checkpoint_of_changes_is_the_one_before(bench: 
 
     assert same.commit == first.commit
     assert (other.number, other.label) == (first.number + 1, "more")
+
+
+@pytest.mark.parametrize(
+    ("number", "tree", "stamp"),
+    [
+        ("\u00b2", None, 0),
+        ("9" * 5000, None, 0),
+        ("1", "--index-output=stolen", 0),
+        ("1", "HEAD^{tree}", 0),
+        ("1", None, 10**15),
+    ],
+)
+def test_a_commit_that_only_looks_like_a_checkpoint_is_none(
+    bench: Bench, number: str, tree: str | None, stamp: int
+) -> None:
+    real = bench.git(bench.path, "rev-parse", "HEAD^{tree}")
+    message = f"forged\n\nOrchestrator-Number: {number}\nOrchestrator-Tree: {tree or real}\n"
+    by = f"orchestrator <x@example.invalid> {stamp} +0000"
+    room = borrowing.scratch_for(bench.repository, bench.trees.root)
+    data = f"tree {real}\nauthor {by}\ncommitter {by}\n\n{message}".encode()
+    branch = room.set_branch("forged", room.put("commit", data))
+    borrowing.fetch(bench.repository, room.path, f"{branch}:refs/orchestrator/runs/{RUN}")
+
+    assert bench.checkpoints.list_checkpoints(RUN) == ()
+    assert bench.checkpoints.newest(RUN) is None
+
+
+def test_a_run_whose_checkpoints_cannot_be_read_is_not_taken_for_one_without(bench: Bench) -> None:
+    place = bench.repository.common_dir / "refs" / "orchestrator" / "runs" / RUN
+    place.parent.mkdir(parents=True)
+    place.write_text("1" * 40 + "\n")
+
+    for read in (bench.checkpoints.newest, bench.checkpoints.list_checkpoints):
+        with pytest.raises(Failed):
+            read(RUN)
+    place.unlink()

@@ -140,6 +140,31 @@ def test_our_refs_move_only_from_where_they_were_believed_to_be(bench: Bench) ->
     assert bench.repository.read_ref("refs/orchestrator/absent") is None
 
 
+def test_several_of_our_refs_move_together_past_a_lock_that_a_killed_git_left(bench: Bench) -> None:
+    head = bench.repository.resolve("HEAD")
+    names = [f"refs/orchestrator/{kind}/run-1" for kind in ("bases", "runs")]
+    lock = bench.repository.common_dir / f"{names[1]}.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+
+    bench.repository.update_refs({name: (head, None) for name in names})
+
+    assert bench.repository.refs(*names) == dict.fromkeys(names, head)
+    assert not lock.exists()
+
+
+def test_several_of_our_refs_do_not_move_from_where_they_are_not(bench: Bench) -> None:
+    head = bench.repository.resolve("HEAD")
+    bench.repository.update_ref("refs/orchestrator/runs/run-1", head, None)
+
+    with pytest.raises(Failed) as raised:
+        bench.repository.update_refs({"refs/orchestrator/runs/run-1": (head, None)})
+    with pytest.raises(ValueError, match="not ours"):
+        bench.repository.update_refs({"refs/heads/main": (head, None)})
+
+    assert raised.value.code == "ref-moved"
+
+
 def test_hooks_that_would_run_are_named(repository: Path, git: GitCall, tmp_path: Path) -> None:
     bench = Bench.at(repository, git)
     hooks = repository / ".git" / "hooks"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import GitFailed, Refused
+from orchestrator.fs import effects
 from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.repo import scratch
 from orchestrator.repo.fingerprint import differences
@@ -515,3 +517,66 @@ def test_only_regular_files_are_read_as_small_ones(tmp_path: Path) -> None:
     assert read_small(tmp_path) == b""
     assert read_small(tmp_path / "large", largest_bytes=5) == b""
     assert read_small(tmp_path / "large") == b"123456"
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_tree_made_with_files_shows_them_as_changes_and_filters_them_like_its_base(
+    repository: Path, git: GitCall, trusted: bool
+) -> None:
+    (repository / ".gitattributes").write_text("*.up filter=upper\n")
+    (repository / "a.up").write_text("abc\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "attributes")
+    git(repository, "config", "filter.upper.clean", "tr A-Z a-z")
+    git(repository, "config", "filter.upper.smudge", "tr a-z A-Z")
+    bench = Bench.at(repository, git, trusted=trusted)
+    first = bench.tree()
+    (first.path / "a.up").write_text("xyz\n")
+    (first.path / "new.py").write_text("new\n")
+    (first.path / "app.py").unlink()
+    taken = bench.take(first)
+
+    again = bench.trees.create(RUN, "again", first.base, files=taken.tree)
+
+    assert (again.path / "a.up").read_text() == ("XYZ\n" if trusted else "xyz\n")
+    assert (again.path / "new.py").read_text() == "new\n"
+    assert not (again.path / "app.py").exists()
+    assert git(again.path, "rev-parse", "HEAD") == first.base
+    assert bench.take(again).tree == taken.tree
+
+
+def test_a_submodule_whose_commit_only_an_agent_had_is_filled_with_that_of_the_base(
+    with_submodule: Path, git: GitCall
+) -> None:
+    bench = Bench.at(with_submodule, git)
+    tree = bench.tree()
+    (tree.path / "lib" / "lib.py").write_text("committed in the submodule\n")
+    git(tree.path / "lib", "commit", "-qam", "change")
+    taken = bench.take(tree)
+
+    again = bench.trees.create(RUN, "again", tree.base, files=taken.tree)
+
+    assert (again.path / "lib" / "lib.py").read_text() == "lib\n"
+    assert list((again.path / "unfilled").iterdir()) == []
+
+
+def test_a_power_cut_leaves_no_tree_that_looks_ready_and_lacks_its_files(bench: Bench) -> None:
+    first = bench.tree()
+    (first.path / "app.py").write_text("print(2)\n")
+    taken = bench.take(first)
+    seen: list[str] = []
+    with effects.observe(seen.append):
+        bench.trees.create(RUN, "t0", first.base, files=taken.tree)
+
+    for number in range(1, len(seen) + 1):
+        countdown = iter(range(number))
+
+        def cut(effect: str, countdown: Iterator[int] = countdown) -> None:
+            if next(countdown, None) is None:
+                raise KeyboardInterrupt(effect)
+
+        with suppress(KeyboardInterrupt), effects.observe(cut):
+            bench.trees.create(RUN, f"t{number}", first.base, files=taken.tree)
+
+        ready = [tree for tree in bench.trees.list(RUN) if tree.name == f"t{number}"]
+        assert [(tree.path / "app.py").read_text() for tree in ready] == ["print(2)\n"] * len(ready)

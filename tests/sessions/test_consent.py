@@ -49,6 +49,10 @@ def test_a_password_in_the_address_is_not_kept(tmp_path: Path) -> None:
     assert shown_url("https://me:geheim@host/a.git") == "https://host/a.git"
 
 
+def test_of_a_password_with_an_at_sign_nothing_is_shown() -> None:
+    assert shown_url("https://me:ge@heim@host/a@b.git") == "https://host/a@b.git"
+
+
 @pytest.mark.parametrize("url", ["../other.git", "./../other.git"])
 def test_a_path_means_the_same_from_every_clone(repository: Path, git: GitCall, url: str) -> None:
     git(repository, "remote", "add", "origin", url)

@@ -54,6 +54,14 @@ def killed_at(number: int, work: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+def points(total: int, *, every: bool) -> list[int]:
+    """Returns the effects before which a child is killed: every one, or six of them."""
+    return list(range(1, total + 1)) if every else sorted({1 + n * (total - 1) // 5 for n in range(6)})
+
+
+EVERY = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)])
+
+
 def counted(work: Callable[[], object]) -> int:
     seen: list[str] = []
     with effects.observe(seen.append):
@@ -70,8 +78,9 @@ def restored(place: Path, remote: Path) -> None:
     assert problems == done.problems == []
 
 
+@EVERY
 def test_a_kill_at_any_effect_of_a_restore_is_mended_by_restoring_again(
-    machines: Machines, git: GitCall, tmp_path: Path
+    machines: Machines, git: GitCall, tmp_path: Path, every: bool
 ) -> None:
     a = machines.clone("a")
     a.call("init", "--trust", "--push-state")
@@ -82,7 +91,7 @@ def test_a_kill_at_any_effect_of_a_restore_is_mended_by_restoring_again(
     total = counted(lambda: restored(first, machines.remote))
     expected = git(first, "for-each-ref", "refs/orchestrator", "refs/heads")
 
-    for number in range(1, total + 1):
+    for number in points(total, every=every):
         place = tmp_path / f"case-{number}"
         shutil.copytree(master, place)
 
@@ -134,8 +143,9 @@ def saved_twice(place: Path, remote: Path, run_id: RunId | None = None) -> None:
     close()
 
 
+@EVERY
 def test_a_kill_at_any_effect_of_a_save_is_mended_by_saving_again(
-    machines: Machines, git: GitCall, tmp_path: Path
+    machines: Machines, git: GitCall, tmp_path: Path, every: bool
 ) -> None:
     a = machines.clone("a")
     a.call("init", "--trust")
@@ -147,7 +157,7 @@ def test_a_kill_at_any_effect_of_a_save_is_mended_by_saving_again(
     shutil.copytree(machines.remote, remote)
     total = counted(lambda: saved_twice(a.place, machines.remote, RunId("r1")))
 
-    for number in range(1, total + 1):
+    for number in points(total, every=every):
         place, there = tmp_path / f"case-{number}", tmp_path / f"remote-{number}.git"
         shutil.copytree(master, place)
         shutil.copytree(remote, there)

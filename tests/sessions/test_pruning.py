@@ -173,7 +173,7 @@ def test_a_live_run_and_what_is_not_pushed_are_not_touched(scene: Scene, git: Gi
         scene.open() as workspace,
         FileLock(paths.run_lock("live"), what="run live", command="x"),
     ):
-        done = pruned(workspace, NOTHING, is_pushed=lambda run_id: run_id != "unpushed")
+        done = pruned(workspace, NOTHING, is_pushed=lambda run: run.id != "unpushed")
 
         assert {"live", "unpushed"} <= known(workspace)
         assert "o1" in done.archived

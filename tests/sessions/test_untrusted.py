@@ -160,3 +160,30 @@ def test_an_address_in_the_configuration_is_not_asked_before_the_user_agreed(
     done = b.call("sessions", "restore", status=2)
 
     assert "error[remote-not-agreed]" in done.stderr
+
+
+def test_a_forged_event_takes_no_other_file_of_this_machine_along(
+    machines: Machines, git: GitCall, tmp_path: Path
+) -> None:
+    interrupted(machines)
+    (tmp_path / "private.txt").write_text("only mine\n")
+    b = machines.clone("b")
+    b.call("init", "--trust", "--push-state")
+    clone = json.loads((b.place / ".orchestrator" / "clone.json").read_text())["id"]
+    event = {"run_seq": 99, "at": "2026-01-01T00:00:00Z", "kind": "artifact.added"}
+    event["data"] = {"path": "../../../private.txt"}
+
+    def forge(place: Path) -> None:
+        said = json.loads((place / "manifest.json").read_text())
+        (place / "manifest.json").write_text(json.dumps({**said, "holder": clone, "events_through": 0}))
+        with open(place / "events.jsonl", "a") as events:
+            events.write(f"{json.dumps(event)}\n")
+
+    rewritten(machines, git, forge)
+    b.call("sessions", "restore")
+
+    b.call("bundle", "export", "r1", str(tmp_path / "r1.bundle"))
+    b.call("resume", "r1", "--trust")
+
+    assert b"only mine" not in (tmp_path / "r1.bundle").read_bytes()
+    assert "only mine" not in git(machines.remote, "cat-file", "--batch-all-objects", "--batch")

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.errors import DiskFailed, OrchestratorError, Refused, StateDamaged
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import RunId
+from orchestrator.model.json import Json
 from orchestrator.model.run import ExecutionProgress, RunProgress, RunStatus, Usage
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.state import peek as front
@@ -22,6 +23,8 @@ from orchestrator.state.peek import peek
 from tests.state.making import BASE, FIRST, R1, a_run, in_child, mounted, needs_root, reopened, started
 
 SAID = EventKind.AGENT_SAID
+
+ONCE = {"rounds": 1, "stopped": None}
 
 
 def glance(paths: OrchestratorPaths, run_id: str | None = None, limit: int = 20) -> front.Glance:
@@ -184,6 +187,17 @@ def test_status_sees_everything_it_shows(state: StateManager, paths: Orchestrato
     state.record_event(RunId("r2"), EventKind.STEP_STARTED, {"agent": "one"})
     state.record_event(RunId("r2"), EventKind.STEP_STARTED, {"agent": "two"})
     state.record_event(RunId("r2"), EventKind.VERDICT_REACHED, {"decision": "retry"})
+    step: dict[str, Json] = {
+        "phase": "phase-001",
+        "attempt": 1,
+        "round": 1,
+        "step": 1,
+        "agent": "one",
+        "model": "m",
+    }
+    for tokens in (5, 10):  # the last that a step told counts
+        state.record_event(RunId("r2"), EventKind.AGENT_USAGE, {**step, "input_tokens": tokens, "turns": 2})
+    state.record_event(RunId("r2"), EventKind.AGENT_USAGE, {**step, "step": 2, "agent": "two", "model": ""})
     last = state.record_event(RunId("r2"), SAID, {})
 
     found = glance(paths, "r2")["runs"]
@@ -199,8 +213,8 @@ def test_status_sees_everything_it_shows(state: StateManager, paths: Orchestrato
             "branch": "refs/heads/orchestrator/r2",
             "base": BASE,
             "phases": [
-                {"id": "phase-001", "name": "First", "status": "pending", "attempts": 3},
-                {"id": "phase-002", "name": "Second", "status": "pending", "attempts": 0},
+                {"id": "phase-001", "name": "First", "status": "pending", "attempts": 3} | ONCE,
+                {"id": "phase-002", "name": "Second", "status": "pending", "attempts": 0} | ONCE,
             ],
             "executions": 3,
             "agent": "two",
@@ -210,6 +224,19 @@ def test_status_sees_everything_it_shows(state: StateManager, paths: Orchestrato
             "wake_at": None,
             "cancel_requested": True,
             "usage": {"input_tokens": 15, "output_tokens": 0, "cost_usd": 0.75},
+            "spent": [
+                {**step, "turns": 2, "input_tokens": 10, "output_tokens": None, "cost_usd": None},
+                {
+                    **step,
+                    "step": 2,
+                    "agent": "two",
+                    "model": None,
+                    "turns": None,
+                    "input_tokens": None,
+                    "output_tokens": None,
+                    "cost_usd": None,
+                },
+            ],
             "last_event_at": last.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "interventions": 1,
         }

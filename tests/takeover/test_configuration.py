@@ -103,12 +103,12 @@ def test_agents_and_workflows_of_a_are_taken_over_without_disabled_agents(tmp_pa
     assert config.agents["helper"].command == ("my-helper", "--ask")
     assert [step.agent for step in config.workflows["default"].steps] == ["codex"]
     assert config.workflows["quick"].steps[0].agent == "helper"
+    assert config.workflows["quick"].max_iterations == 3
     assert config.logging.level == "warning"
     assert [(one.line, one.key, one.reason) for one in made.unknown] == [
         (7, "agents.codex.role", "has no counterpart"),
         (9, "agents.copilot", "is disabled"),
         (21, "workflows.default.1", "names no agent that is enabled"),
-        (27, "settings.max_iterations", "is not available in this version"),
         (28, "settings.output_dir", "has no counterpart"),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,6 +18,7 @@ from orchestrator.verify.checks import CheckRequest
 from tests.conftest import GitCall
 
 RequestFor = Callable[..., CheckRequest]
+MARK = f"mark-{uuid4().hex}"  # the processes of tests running beside are not ours
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -48,7 +50,7 @@ def request_for(repository: Path, trees: IsolatedTrees, git: GitCall, tmp_path: 
             verify=Verify.model_validate(verify),
             worktrees=Worktrees.model_validate(worktrees or {}),
             artifacts=tmp_path / "artifacts",
-            marker="mark-1",
+            marker=MARK,
             **{"timeout_s": 60.0, **options},  # type: ignore[arg-type]
         )
 

@@ -23,7 +23,7 @@ from orchestrator.verify.checks import (
 from orchestrator.verify.clean import discard
 from orchestrator.verify.outcome import CheckReport, CheckStatus
 from tests.conftest import GitCall
-from tests.verify.conftest import RequestFor, python
+from tests.verify.conftest import MARK, RequestFor, python
 
 
 def statuses(report: CheckReport) -> list[tuple[str, str]]:
@@ -303,7 +303,7 @@ def test_the_environment_is_minimal_and_carries_the_marker(
 ) -> None:
     monkeypatch.setenv("A_SECRET", "hunter2")
     code = "import os; assert 'A_SECRET' not in os.environ; assert os.environ['NAMED'] == 'yes'; " \
-        "assert os.environ['ORCHESTRATOR_EXECUTION'] == 'mark-1'"  # fmt: skip
+        f"assert os.environ['ORCHESTRATOR_EXECUTION'] == {MARK!r}"  # fmt: skip
 
     report = check_tree(request_for({"test": [{"run": python(code)}]}, variables={"NAMED": "yes"}))
 
@@ -341,7 +341,7 @@ def test_an_error_while_recording_leaves_no_process(request_for: RequestFor) -> 
     with pytest.raises(OSError, match="disk full"):
         check_tree(request_for({"test": [{"run": python("import time; time.sleep(600)")}]}), on_event=record)
 
-    assert leftovers.find("mark-1") == []
+    assert leftovers.find(MARK) == []
 
 
 def after(count: int) -> Callable[[], bool]:
@@ -366,7 +366,7 @@ def test_a_cancel_stops_the_running_check_and_the_report_is_not_complete(request
 
     assert not report.complete
     assert len(report.outcomes) < 2
-    assert leftovers.find("mark-1") == []
+    assert leftovers.find(MARK) == []
 
 
 def test_the_deadline_of_the_whole_stops_what_runs_and_what_would(request_for: RequestFor) -> None:

@@ -43,8 +43,8 @@ def _owners(context: Context) -> Diagnosis:
         return skip("This system has no owners of that kind.")
     me, foreign, seen = os.geteuid(), [], 0
     for place, directories, files in os.walk(directory):
-        if place == directory and names.WORKTREES in directories:
-            directories.remove(names.WORKTREES)  # what agents made there is theirs to decide
+        if place == directory:  # what agents made there is theirs to decide
+            directories[:] = [name for name in directories if name not in (names.WORKTREES, names.AGENTS)]
         for name in (*directories, *files):
             path = os.path.join(place, name)
             if os.lstat(path).st_uid != me:

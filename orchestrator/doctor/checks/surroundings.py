@@ -7,10 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+from orchestrator.agents.homes import login_of
 from orchestrator.agents.preset import PRESETS
 from orchestrator.agents.programs import find_program
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, ok, skip, warn
+from orchestrator.model.agent import Login
+from orchestrator.state.agent_history import last_seen
 
 _CLOCK_TOLERANCE_S = 86400.0
 """Authors' clocks differ by minutes, and somebody's time zone may be wrong by hours."""
@@ -66,9 +69,11 @@ def _configured(context: Context) -> Diagnosis:
     agents = context.loaded().config.agents
     missing = []
     for name, agent in agents.items():
-        program = agent.command[0] if agent.command else PRESETS[agent.kind].program
+        preset = PRESETS.get(agent.kind)
+        program = agent.command[0] if agent.command else preset.program if preset is not None else ""
         if (
-            "{" not in program
+            program
+            and "{" not in program
             and os.sep not in program
             and find_program(program, context.environment) is None
         ):
@@ -76,6 +81,35 @@ def _configured(context: Context) -> Diagnosis:
     if missing:
         return warn("Programs of configured agents are not on PATH.", "orchestrator agents", missing)
     return ok("The programs of all configured agents are there." if agents else "No agent is configured.")
+
+
+def _logins(context: Context) -> Diagnosis:
+    config, environment = context.loaded().config, context.environment
+    without = []
+    for name, agent in config.agents.items():
+        preset = PRESETS.get(agent.kind)
+        if preset is None or find_program(preset.program, environment) is None:
+            continue
+        given = {*agent.env, *agent.secrets}
+        keys = tuple(key for key in preset.passed if key.endswith(("_KEY", "_TOKEN")))
+        if not given & set(keys) and login_of(preset.home, keys, environment) is Login.NONE:
+            without.append(f"{name}: {preset.home.log_in}")
+    if without:
+        return warn(
+            "Configured agents have no key, and nobody is logged in.", without[0].partition(": ")[2], without
+        )
+    return ok("Every configured agent that is installed has a key or a login, as far as files tell.")
+
+
+def _last_seen(context: Context) -> Diagnosis:
+    failing = [
+        f"{name}: {seen['what']} at {seen['at'][:16]}Z, {seen['how']}"
+        for name, seen in last_seen(str(context.require_ours().state_file)).items()
+        if not seen["ok"]
+    ]
+    if failing:
+        return warn("Agents failed when they were last seen.", "orchestrator agents check", failing)
+    return ok("No agent failed when it was last checked or worked.")
 
 
 CHECKS = (
@@ -113,5 +147,19 @@ CHECKS = (
         "the programs of configured agents exist",
         "An agent whose program is missing is refused when a run starts.",
         _configured,
+    ),
+    Check(
+        "agents-login",
+        "agents",
+        "configured agents have a key or a login",
+        "Looked for in variables, `secrets:` and files; no service is asked.",
+        _logins,
+    ),
+    Check(
+        "agents-last-seen",
+        "agents",
+        "no agent failed when it was last seen",
+        "From `agents check` and from the steps of runs, as they were recorded.",
+        _last_seen,
     ),
 )

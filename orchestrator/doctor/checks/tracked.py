@@ -43,11 +43,11 @@ def _secrets(context: Context) -> Diagnosis:
 
 
 def _kept(context: Context) -> Iterator[str]:
-    """Yields what is kept under `.orchestrator/`, without the agents' trees, whose names are theirs."""
+    """Yields what is kept under `.orchestrator/`, without agents' trees and homes, whose names are theirs."""
     top = context.directory()
     for place, directories, files in os.walk(top) if not os.path.islink(top) else ():
-        if place == top and names.WORKTREES in directories:
-            directories.remove(names.WORKTREES)
+        if place == top:
+            directories[:] = [name for name in directories if name not in (names.WORKTREES, names.AGENTS)]
         below = os.path.relpath(place, os.path.dirname(top))
         yield from (f"{below}/{name}" for name in (*directories, *files))
 

@@ -1,0 +1,1 @@
+"""One module per adapter, each with its SUBJECTS."""

@@ -1,0 +1,1 @@
+"""The real agents, offline: installed from npm, run in a network namespace that holds loopback alone."""
