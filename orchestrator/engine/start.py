@@ -114,7 +114,7 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
     branch = None if request.options.integrate is Integrate.NONE else f"{names.BRANCHES}{run_id}"
     return Preview(
         run_id=run_id,
-        plan=request.plan or (SinglePhase().plan(PlanRequest(request.task)) if planner is None else None),
+        plan=request.plan or (_one_phase(request) if planner is None else None),
         planner=planner,
         steps=agents,
         base=base,
@@ -125,13 +125,12 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
         gates=_gates(request.config.thresholds, request.options),
         isolation=f"{context.trees.root}/{run_id}/main (a repository of its own; yours is not touched)",
         limits=_limits(request),
-        warnings=(
-            *_found(agents),
-            *_missing(agents),
-            *_secret_in_task(context, request),
-            *_warnings(context, request, head),
-        ),
+        warnings=(*_found(agents), *_missing(agents), *_warnings(context, request, head)),
     )
+
+
+def _one_phase(request: RunRequest) -> Plan:
+    return SinglePhase().plan(PlanRequest(request.task))
 
 
 def start_run(context: EngineContext, request: RunRequest, shown: Preview) -> Run:
@@ -344,8 +343,11 @@ def _secret_in_task(context: EngineContext, request: RunRequest) -> tuple[str, .
 def _warnings(context: EngineContext, request: RunRequest, head: Head) -> tuple[str, ...]:
     tasks = tuple(step.task for flow in request.config.workflows.values() for step in flow.steps)
     warnings = [
-        f"{name} is for no task of any workflow, so it is not used."
-        for name in unused_prompts(request.prompts, tasks)
+        *_secret_in_task(context, request),
+        *(
+            f"{name} is for no task of any workflow, so it is not used."
+            for name in unused_prompts(request.prompts, tasks)
+        ),
     ]
     if request.options.integrate is Integrate.MERGE and head.branch is None:
         warnings.append("HEAD is detached, so there is no branch to merge into: the run will wait for one.")

@@ -73,7 +73,8 @@ class Watch:
             case UsedTool(tool, detail, reached, call):
                 self._calls.add(call or f"{len(self._calls)}")
                 self._note((tool, reached, repr(detail)))
-                self._count(Usage())
+                if self.turns > self._left.turns:
+                    self.over = self.over or "turns"
             case Said(text):
                 for line in text.splitlines():
                     if said := _TURNING.sub("", line):

@@ -69,8 +69,8 @@ class EventLog:
         trace, (seq, before), run_seq = self._trace_id(run_id), self._tip(), self._next_run_seq(run_id)
         at = codec.now()
         stamped, written, events = codec.stamp(at), list[tuple[codec.Column, ...]](), list[Event]()
-        for number, (kind, data) in enumerate(told):
-            clean = self._pen.clean(data)
+        cleaned = self._pen.clean_all([data for _, data in told])
+        for number, ((kind, _), clean) in enumerate(zip(told, cleaned, strict=True)):
             place = (seq + number, run_seq + number, run_id, stamped, kind.value)
             row = _row(before, place, clean, trace, None)
             before = str(row[-1])

@@ -199,6 +199,8 @@ def test_a_kill_loses_no_event_that_is_older_than_50_ms(checked: Scene) -> None:
             checked, run_id
         )
         os._exit(0)
+    while not told.exists() or len(told.read_text().splitlines()) < 50:
+        time.sleep(0.02)
     time.sleep(1.0)
     os.kill(child, signal.SIGKILL)
     killed_at = time.time()
