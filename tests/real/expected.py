@@ -64,10 +64,6 @@ UNUSUAL: Mapping[tuple[str, str, str], End] = {
 }
 
 
-# A number that tells this machine from others; moving it would move every cache of its commands, too.
-LEFT_AT_HOME: Mapping[str, list[str]] = {"copilot": [".cache/Microsoft/DeveloperTools/deviceid"]}
-
-
 def expected(agent: str, via: str, case: str) -> End:
     """Returns how a case must end for this agent, driven this way."""
     return UNUSUAL.get((agent, via, case), USUAL[case])
