@@ -245,6 +245,18 @@ def test_the_action_runs_and_tells_the_branch(sample: Path, tmp_path: Path, git:
     assert "tidy" in (tmp_path / "summary.md").read_text()
 
 
+def test_an_annotation_is_read_back_as_it_was() -> None:
+    finding = {"location": "a,b:c.py:3", "severity": "major", "message": "50%: no\ntwo"}
+    words = "import json, sys; sys.path.insert(0, 'tools'); import action; "
+    words += "print(action.annotation(json.loads(sys.argv[1])))"
+
+    done = subprocess.run(
+        [BIN / "python", "-c", words, json.dumps(finding)], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert done.stdout == "::error file=a%2Cb%3Ac.py,line=3::50%25: no%0Atwo\n"
+
+
 def test_a_failed_run_ends_the_step_with_its_status(sample: Path, tmp_path: Path) -> None:
     done = work(runner(tmp_path, sample, mode="run", task="x", command="false", trust="true"))
 

@@ -101,16 +101,19 @@ def trust(environment: Mapping[str, str]) -> list[str]:
 def annotation(finding: Mapping[str, Any]) -> str:
     """Returns the workflow command that shows a finding at its line."""
     file, _, line = str(finding.get("location", "")).rpartition(":")
-    where = f" file={escaped(file)},line={line}" if file and line.isdigit() else ""
+    where = f" file={escaped_property(file)},line={line}" if file and line.isdigit() else ""
     level = LEVELS.get(str(finding.get("severity")), "notice")
     return f"::{level}{where}::{escaped(str(finding.get('message', '')))}"
 
 
 def escaped(text: str) -> str:
-    """Returns text in which nothing can end a workflow command. Source: actions/toolkit, command.ts."""
-    for sign, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
-        text = text.replace(sign, code)
-    return text
+    """Returns a message in which nothing can end a workflow command. Source: actions/toolkit, command.ts."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def escaped_property(text: str) -> str:
+    """Returns the value of a property; only there the runner reads `%3A` and `%2C` back."""
+    return escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def as_markdown(found: Mapping[str, Any], *, holds: bool) -> str:

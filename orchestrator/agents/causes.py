@@ -22,7 +22,7 @@ _SIGNS = (
     (
         Cause.NETWORK,
         r"econnrefused|econnreset|enotfound|etimedout|eai_again|connection (refused|reset|error|closed by)"
-        r"|fetch failed|network|unable to connect|can(?:no|')t connect|could not connect"
+        r"|fetch failed|lookup address|network|unable to connect|can(?:no|')t connect|could not connect"
         r"|getaddrinfo|socket hang up",
     ),
 )

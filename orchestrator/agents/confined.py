@@ -42,6 +42,9 @@ class ConfinedTree:
         place = self._inside(name, _NOT_WRITTEN)
         if place == self.root or (place.exists() and not place.is_file()):
             raise PathRefused(f"{name!r} is no file")
+        above = next(parent for parent in place.parents if parent.exists())
+        if not above.is_dir():
+            raise PathRefused(f"{self.shown(above)} is a file, so that nothing can be in it")
         return place
 
     def shown(self, place: Path) -> str:

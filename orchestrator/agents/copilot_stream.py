@@ -25,6 +25,8 @@ class CopilotStream:
                 return self.account.open(text_at(data, "sessionId"), text_at(data, "selectedModel"))
             case "assistant.message":
                 return self.account.say(text_at(data, "content"))
+            case "assistant.turn_end":
+                self.account.turns = total(self.account.turns, 1)
             case "assistant.usage":
                 return self._usage(data)
             case "tool.execution_start":
@@ -59,7 +61,6 @@ class CopilotStream:
                 input_tokens=total(before.input_tokens, count_at(data, "inputTokens")),
                 output_tokens=total(before.output_tokens, count_at(data, "outputTokens")),
                 cached_tokens=total(before.cached_tokens, count_at(data, "cacheReadTokens")),
-                turns=total(before.turns, 1),
             )
         )
 

@@ -11,7 +11,10 @@ _DENIALS = ("rejected permission", "rule which prevents")
 
 
 class OpencodeStream:
-    """Implements `StreamParser`. Tokens and cost are told step by step, and added up here."""
+    """Implements `StreamParser`. Tokens and cost are told step by step, and added up here.
+
+    A cost of zero is what it tells of a model whose price it does not know.
+    """
 
     def __init__(self) -> None:
         self.account = Account()
@@ -56,7 +59,7 @@ def _added(before: Usage, part: JsonObject) -> Usage:
     return Usage(
         input_tokens=total(before.input_tokens, count_at(tokens, "input"), *cached),
         output_tokens=total(before.output_tokens, *out),
-        cost_usd=before.cost_usd if cost is None else cost + (before.cost_usd or 0.0),
+        cost_usd=cost + (before.cost_usd or 0.0) if cost else before.cost_usd,
         cached_tokens=total(before.cached_tokens, cached[0]),
         turns=total(before.turns, 1),
     )

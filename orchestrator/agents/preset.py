@@ -95,7 +95,7 @@ class PresetAgent:
             return health
         if self._refuses(environment):
             return AgentHealth(Health.BROKEN, path, health.version, _ROOT)
-        login = self._login(environment)
+        login = self.login()
         return replace(
             health,
             detail=f"not logged in: {self.preset.home.log_in}" if login is Login.NONE else "",
@@ -198,8 +198,9 @@ class PresetAgent:
         advice = f"give it a key, or log in with: {self.preset.home.log_in}"
         return replace(finished, detail=f"{finished.detail}; {advice}")
 
-    def _login(self, environment: Mapping[str, str]) -> Login:
-        """Returns `none` only where nothing at all speaks for another way."""
+    def login(self) -> Login:
+        """Returns how it would prove who asks; `none` only where nothing at all speaks for another way."""
+        environment = self._probe_environment()
         if set(self._secrets) & set(self.credentials):
             return Login.KEY
         found = login_of(self.preset.home, self.credentials, environment)

@@ -73,7 +73,13 @@ _CODEX_SETTINGS = """check_for_update_on_startup = false
 [analytics]
 enabled = false
 """
-_GOOGLE = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
+_GOOGLE = (
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_PROJECT",
+    "GOOGLE_CLOUD_LOCATION",
+    "GOOGLE_GENAI_USE_VERTEXAI",
+    "GOOGLE_GENAI_USE_GCA",
+)
 _GEMINI_SETTINGS = """{
   "security": {"auth": {"selectedType": "%s"}},
   "privacy": {"usageStatisticsEnabled": false},
@@ -166,6 +172,7 @@ PRESETS: Mapping[str, Preset] = {
         quiet={"GEMINI_CLI_NO_RELAUNCH": "true"},
         passed=("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GEMINI_CLI_HOME", *_GOOGLE),
         meanings={
+            41: Meaning("no way to authenticate is set", Cause.CREDENTIAL),
             42: Meaning("bad input"),
             53: Meaning("it reached its limit of turns", is_limit=True),
             55: Meaning("untrusted folder"),
@@ -184,7 +191,7 @@ PRESETS: Mapping[str, Preset] = {
         choose=("--session-id", "{session}"),
         parser=CopilotStream,
         home=Home(
-            variables={"COPILOT_HOME": "", "COPILOT_CACHE_HOME": "cache"},
+            variables={"COPILOT_HOME": "", "COPILOT_CACHE_HOME": "cache", "XDG_CACHE_HOME": "xdg-cache"},
             usual="~/.copilot",
             hints=("config.json", "../.config/gh/hosts.yml"),
             log_in="copilot login",

@@ -13,11 +13,11 @@ from orchestrator.agents.acp.agent import AcpAgent, has_sdk, require_sdk
 from orchestrator.agents.acp.preferring import PreferringAcp
 from orchestrator.agents.acp.speaker import SPEAKERS, Speaker
 from orchestrator.agents.command import CommandAgent
-from orchestrator.agents.llm.agent import LlmAgent
+from orchestrator.agents.llm.agent import LlmAgent, require_extra
 from orchestrator.agents.llm.making import Means, llm_agent, package_agent, provider_of
 from orchestrator.agents.llm.providers import PROVIDERS
 from orchestrator.agents.places import LimitedAgent, Places
-from orchestrator.agents.preset import PRESETS, Preset, PresetAgent
+from orchestrator.agents.preset import PRESETS, PresetAgent
 from orchestrator.agents.programs import find_program
 from orchestrator.config.schema import UNLISTED, Config
 from orchestrator.config.schema import Agent as AgentConfig
@@ -113,12 +113,14 @@ def require(agent: AnyAgent, given: Collection[str] = ()) -> AgentHealth:
     Raises:
         CredentialMissing: `agent-login`, nobody is logged in and it has no key.
         Refused: `agent-missing` or `agent-broken`; nothing was changed.
-        Refused: `extra-missing`, it is led over ACP and the package for that is not installed.
+        Refused: `extra-missing`, the packages that it is led with, or talks with, are not installed.
     """
     if isinstance(agent, LimitedAgent):
         return require(agent.agent, given)
     if isinstance(agent, AcpAgent):
         require_sdk(agent.name)
+    if isinstance(agent, LlmAgent):
+        require_extra(agent)
     health = agent.probe()
     if health.health is Health.READY:
         _require_login(agent, health, given)
@@ -235,20 +237,20 @@ def _preset(wish: _Wish, kind: str) -> UnlimitedAgent:
     via = wish.configured.via if wish.configured is not None else "auto"
     if via == "headless" or (via == "auto" and wish.args):  # they are words of the headless command line
         return headless
-    acp = _acp(wish, SPEAKERS[kind], PRESETS[kind])
+    acp = _acp(wish, SPEAKERS[kind], headless)
     if via == "acp":
         return acp
     return PreferringAcp(acp, headless) if has_sdk() and acp.is_installed() else headless
 
 
-def _acp(wish: _Wish, speaker: Speaker, preset: Preset | None) -> AcpAgent:
+def _acp(wish: _Wish, speaker: Speaker, headless: PresetAgent | None) -> AcpAgent:
     return AcpAgent(
         wish.name,
         speaker,
         model=wish.own_model,
         args=wish.args,
         variables=wish.variables,
-        preset=preset,
+        headless=headless,
         limits=wish.limits,
         redactor=wish.redactor,
     )

@@ -30,8 +30,8 @@ class Account:
     `is_complete`: it told its proper end. `failure` is the error it ended with, `status` the HTTP status that
     came with it; `trouble` the last error that need not be the end. `limit` names a limit of ours that it
     reached, `denied` the tools that it was not allowed. `usage` None: it has told none; `has_called`: it told
-    that its model was called, though not with how many tokens. `cause` is that of the failure, where it is
-    known from more than words.
+    that its model was called, though not with how many tokens; `turns` are the answers of the model where
+    they are told apart from tokens. `cause` is that of the failure, where it is known from more than words.
     """
 
     agent_session: str = ""
@@ -44,6 +44,7 @@ class Account:
     trouble: str = ""
     limit: str = ""
     has_called: bool = False
+    turns: int | None = None
     cause: Cause = Cause.OTHER
     denied: list[str] = field(default_factory=list)
     _calls: dict[str, str] = field(default_factory=dict)

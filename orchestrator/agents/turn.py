@@ -196,8 +196,10 @@ class _Turn:
         account: Account = self._ear.account
         facts = Facts(ended, account, self._ear.last_line, self._ear.errors, self._continued)
         conclusion = conclude(facts, self._invocation.rules)
+        spent = account.usage or Usage()
         measured = replace(
-            account.usage or Usage(),
+            spent,
+            turns=account.turns if spent.turns is None else spent.turns,
             cpu_s=ended.cpu_s,
             wall_s=ended.wall_s,
             peak_memory_bytes=ended.peak_memory_bytes,

@@ -31,7 +31,7 @@ def export(ctx: typer.Context, run: RunArgument, file: FileArgument) -> int:
     if call.screen.as_json:
         call.screen.json({"run_id": run_id, "file": str(done.file), "size_bytes": done.size_bytes})
     call.screen.out(f"exported run {run_id} to {file} ({done.size_bytes:,} bytes)")
-    call.screen.note(f"Go on elsewhere: orchestrator bundle import {file}; orchestrator resume {run_id}")
+    call.screen.note(f"Bring it back elsewhere: orchestrator bundle import {file}")
     return 0
 
 
@@ -40,6 +40,7 @@ def import_(ctx: typer.Context, file: FileArgument) -> int:
     """Bring back the run in a file; every byte of it is checked before anything is changed."""
     call = invocation(ctx)
     from orchestrator.cli.elsewhere import target
+    from orchestrator.model.run import RunStatus
     from orchestrator.sessions.unbundle import import_bundle
 
     restored = import_bundle(target(call), Path(call.directory, file))
@@ -51,7 +52,9 @@ def import_(ctx: typer.Context, file: FileArgument) -> int:
         call.screen.json(restored.as_json())
     for run_id, status in restored.runs.items():
         call.screen.out(f"imported run {run_id} ({status})")
-        call.screen.note(f"Go on with: orchestrator resume {run_id}")
+        has_ended = status in (RunStatus.COMPLETED, RunStatus.CANCELLED)
+        way = f"Look at it with: orchestrator diff {run_id}" if has_ended else ""
+        call.screen.note(way or f"Go on with: orchestrator resume {run_id}")
     if not restored.runs:
         call.screen.out("This clone has everything in it already.")
     return 0

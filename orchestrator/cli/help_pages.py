@@ -132,6 +132,8 @@ Options:
                                  tell.  [x>=1e-06]
   --max-turns N                  Turns of models (or uses of tools) in the whole
                                  run.  [x>=1]
+  --no-cache                     Ask models again what they have answered
+                                 before.
 
 Options of every command, before or after its name:
   --json         One JSON object on standard output (NDJSON events for run and

@@ -154,12 +154,13 @@ QUIET_KINDS = frozenset(
         EventKind.EXECUTION_STARTED,
         EventKind.EXECUTION_FINISHED,
         EventKind.AGENT_USAGE,
+        EventKind.AGENT_REQUEST,
         EventKind.STEP_FINISHED,
         EventKind.ARTIFACT_ADDED,
         EventKind.CHECK_STARTED,
     }
 )
-"""Kinds that repeat what a neighbouring line says."""
+"""Kinds that repeat what a neighbouring line says, or belong into the log alone."""
 
 
 __all__ = ["HEARTBEAT_S", "Lines", "Stream", "View", "as_json", "view_for"]

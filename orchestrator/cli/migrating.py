@@ -227,11 +227,14 @@ def _say_returns(call: Invocation, returns: Sequence[Return], *, dry_run: bool) 
         ]
         call.screen.json({"pending": bool(returns), "rollback": steps})
         return
-    rows = [("FROM", "BACK TO", "WHAT", "WHY")]
-    rows += [(one.step.target, one.step.source, one.verdict, one.reason) for one in returns]
+    rows = [("WHAT", "BACK TO", "FROM")]
+    rows += [(one.verdict, one.step.source, one.step.target) for one in returns]
     say = call.screen.out if dry_run else call.screen.note
     for parts in columns([tuple(row) for row in rows]) if returns else []:
         say(*parts)
+    for one in returns:
+        if one.reason:
+            say(f"{one.step.source}: {one.reason}")
 
 
 def finish(call: Invocation, mover: Mover, name: str | None) -> int:

@@ -136,6 +136,11 @@ def _attempted(data: JsonObject) -> str:
     return f"attempt {text_of(data, 'attempt')} of {phase_of(data)} {text_of(data, 'status')}{error}"
 
 
+def _requested(data: JsonObject) -> str:
+    answer = text_of(data, "status") or "no answer"
+    return f"{text_of(data, 'method')} to {text_of(data, 'host')}: {answer}, {text_of(data, 'bytes')} bytes"
+
+
 _WORDS: dict[EventKind, Told] = {
     EventKind.RUN_IMPORTED: lambda d: text_of(d, "text") or "taken over from an earlier orchestrator",
     EventKind.RUN_STARTED: lambda d: f"run started from {text_of(d, 'base')[:12]}",
@@ -160,6 +165,7 @@ _WORDS: dict[EventKind, Told] = {
     EventKind.AGENT_PERMISSION: lambda d: (
         f"agent asks for {text_of(d, 'tool')}: {'granted' if d.get('granted') else 'denied'}"
     ),
+    EventKind.AGENT_REQUEST: _requested,
     EventKind.CHECK_STARTED: lambda d: f"check {_check_name(d)} started",
     EventKind.CHECK_FINISHED: _checked,
     EventKind.ROUND_FINISHED: _rounded,

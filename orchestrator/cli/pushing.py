@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.cli.invocation import Invocation
-from orchestrator.errors import Refused
+from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.model.json import Json
 
 _TAKES = {
@@ -44,13 +44,18 @@ def agree(call: Invocation, *, wanted: bool) -> dict[str, Json]:
         call.screen.out(f"State is no longer pushed to {place.shown}.")
         return {"remote": place.shown, "agreed": False, "transport": None}
     store.give(place.url)
-    call.screen.out(f"State of runs is pushed to {place.shown} from now on.")
+    agreed = f"You agreed that state of runs is pushed to {place.shown}."
     paths = OrchestratorPaths(Path(located.home))
     try:
         found = probe_transport(remote, paths, session.transports, carried=carried)
     except Refused as refusal:
+        call.screen.out(agreed)
         call.screen.warn(f"{refusal.message} {refusal.hint}")
         return {"remote": place.shown, "agreed": True, "transport": None}
+    except OrchestratorError:
+        call.screen.out(agreed)
+        raise
+    call.screen.out(f"State of runs is pushed to {place.shown} from now on.")
     call.screen.note(f"It takes {_TAKES[found].format(carried.short if carried else '')}.")
     return {"remote": place.shown, "agreed": True, "transport": found}
 

@@ -69,6 +69,9 @@ def run(
         int | None,
         typer.Option(metavar="N", min=1, help="Turns of models (or uses of tools) in the whole run."),
     ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Ask models again what they have answered before.")
+    ] = False,
 ) -> int:
     """Lets agents work on a task, checks what they leave, and leaves a branch."""
     call = invocation(ctx)
@@ -95,6 +98,7 @@ def run(
             integrate=integrate or Integrate(config.git.integrate),
             require_clean=require_clean,
             max_time_s=max_time,
+            no_cache=no_cache,
             max_cost_usd=max_cost,
             max_turns=max_turns,
         )

@@ -10,6 +10,7 @@ from orchestrator.config.section import (
     AGENT_ENTRIES,
     KINDS,
     PRESETS,
+    REVIEWING,
     Amount,
     Approve,
     Argv,
@@ -190,6 +191,12 @@ class Roles(Section):
     reviewer: Name | None = Field(
         None, description="The agent that takes steps of the tasks review and suggestions that name none."
     )
+
+    def agent_for(self, task: str) -> str | None:
+        """Returns the agent of a step with this task that names none, None where no role fits."""
+        if task in REVIEWING:
+            return self.reviewer
+        return self.planner if task == "plan" else None
 
 
 OWN_TOOLS = ("read", "search", "edit_file", "write", "run")

@@ -1,7 +1,8 @@
 """Generates the JSON schema with which editors check and complete `workflow.yaml`.
 
 It accepts what the loader accepts, shorthands and empty sections included. Not expressed: whether an agent
-named in a step exists, and patterns that lead out of the tree. `python -m orchestrator.config.json_schema`
+named in a step, or a model, exists, whether somebody brings a kind, what belongs to a kind beyond commands
+and ACP, and patterns that lead out of the tree. `python -m orchestrator.config.json_schema`
 writes the file that is part of the package.
 """
 

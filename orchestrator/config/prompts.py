@@ -23,9 +23,6 @@ from orchestrator.paths import names
 KINDS = ("implement", "review", "refine", "suggestions", "test", "document", "fix", "plan")
 """The tasks of steps that have a template of their own."""
 
-REVIEWING = frozenset({"review", "suggestions"})
-"""Those that are answered with findings."""
-
 STEP = "step"
 """The template of steps with a task of the user's own words."""
 

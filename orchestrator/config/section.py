@@ -14,6 +14,8 @@ KINDS = ("command", "acp", "llm", *PRESETS)
 AGENT_ENTRIES = "orchestrator.agents"
 UNLISTED = (*PRESETS, "llm")
 """Agents that need not be listed: their name is their kind."""
+REVIEWING = frozenset({"review", "suggestions"})
+"""The tasks of steps that are answered with findings."""
 
 YEAR_S = 366 * 24 * 3600
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"

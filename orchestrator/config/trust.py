@@ -64,7 +64,7 @@ def user_trust_directory() -> Path:
 def commands(config: Config) -> tuple[RunnableCommand, ...]:
     """Returns everything the configuration can start, in the order of the file."""
     steps = [
-        _step(f"workflows.{name}.steps.{index}", step)
+        _step(f"workflows.{name}.steps.{index}", step, config)
         for name, workflow in config.workflows.items()
         for index, step in enumerate(workflow.steps)
     ]
@@ -269,8 +269,9 @@ def _roles(config: Config) -> list[RunnableCommand]:
     ]
 
 
-def _step(where: str, step: Step) -> RunnableCommand:
-    notes = [f"agent {step.agent or 'first one found'}", f"task {step.task}"]
+def _step(where: str, step: Step, config: Config) -> RunnableCommand:
+    agent = step.agent or config.roles.agent_for(step.task) or "first one found"
+    notes = [f"agent {agent}", f"task {step.task}"]
     if step.model:
         notes.append(f"model {step.model}")
     if step.secrets:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.engine.prompts import MAX_CHANGES, StepContext, step_prompt
+from orchestrator.engine.prompts import MAX_CHANGES, StepContext, step_prompt, wants_changes
 from orchestrator.engine.rounds import open_review
 from orchestrator.engine.schedule import RunStep
 from orchestrator.engine.setting_aside import STUCK, attempt_before
@@ -17,6 +17,7 @@ from orchestrator.model.run import Execution
 def prompt_of(work: Work, action: RunStep, step: PlannedStep) -> str:
     """Returns the prompt of a step, without the secrets that anything in it may hold."""
     run, execution = work.run, action.execution
+    templates = run.metadata.prompts
     context = StepContext(
         task=run.task,
         phase=action.phase,
@@ -26,8 +27,8 @@ def prompt_of(work: Work, action: RunStep, step: PlannedStep) -> str:
         interruption=_interruption(work, attempt_before(work, execution)),
         findings=_open_findings(work, action.phase.id),
         outputs=execution.progress.rounds.outputs,
-        changes=_changes(work, execution.progress.tree),
-        templates=run.metadata.prompts,
+        changes=_changes(work, execution.progress.tree) if wants_changes(step.task, templates) else "",
+        templates=templates,
     )
     return work.context.redactor.text(step_prompt(context))
 

@@ -165,6 +165,8 @@ def resumption(context: EngineContext, run: Run) -> Resumption:
     executions = context.state.get_executions(run.id)
     skipped = tuple(f"phase {p.id} ({p.plan.name})" for p in phases if p.status is PhaseStatus.COMPLETED)
     repeated = []
+    if not phases:
+        repeated.append("whoever makes the plan is asked again")
     if MARKED.search(run.task):
         repeated.append("the task is given to agents without the secret that it held")
     latest = {execution.phase_id: execution for execution in executions}

@@ -14,7 +14,7 @@ from orchestrator.engine.start import check_place, check_task
 from orchestrator.engine.verification import drop_base
 from orchestrator.errors import Failed, PlanInvalid
 from orchestrator.model.agent import AgentEvent
-from orchestrator.model.ids import RunId, new_run_id
+from orchestrator.model.ids import ObjectId, RunId, new_run_id
 from orchestrator.model.plan import Plan
 from orchestrator.model.run import RunOptions, Usage
 
@@ -59,24 +59,7 @@ def plan_only(
     check_config_prompts(wish.config, wish.prompts)
     base = context.repository.resolve(wish.base or "HEAD")
     request = plan_request(context, wish.config, wish.task, base)
-    step = asks_planner(wish.config, wish.options)
-    run_id = RunId(f"plan-{new_run_id()}")
-    directory = context.paths.tmp_dir / run_id
-    asking = (
-        Asking(
-            context,
-            wish.config,
-            wish.options,
-            step,
-            run_id,
-            base,
-            directory,
-            stop,
-            talk=lambda agent, number: _Talk(number, on_event),
-        )
-        if step is not None
-        else None
-    )
+    asking = _asking(context, wish, base, stop, on_event)
     templates = tuple((prompt.kind, prompt.text) for prompt in wish.prompts)
     try:
         plan = planner_for(asking, templates, on_refused=on_refused).plan(request)
@@ -86,9 +69,35 @@ def plan_only(
     finally:
         if asking is not None:
             asking.close()
-            drop_base(context, run_id)
-            context.disk.remove_tree(directory)
-    return Planned(plan, asking.agent().name if asking is not None else None, _usage(asking))
+            drop_base(context, asking.run_id)
+            context.disk.remove_tree(asking.transcripts)
+    if asking is None:
+        return Planned(plan, None, Usage())
+    return Planned(plan, asking.step.agent, asking.usage)
+
+
+def _asking(
+    context: EngineContext,
+    wish: PlanWish,
+    base: ObjectId,
+    stop: Callable[[], bool],
+    on_event: Callable[[int, AgentEvent], None],
+) -> Asking | None:
+    step = asks_planner(wish.config, wish.options)
+    if step is None:
+        return None
+    run_id = RunId(f"plan-{new_run_id()}")
+    return Asking(
+        context=context,
+        config=wish.config,
+        options=wish.options,
+        step=step,
+        run_id=run_id,
+        base=base,
+        transcripts=context.paths.tmp_dir / run_id,
+        stop=stop,
+        talk=lambda agent, number: _Talk(number, on_event),
+    )
 
 
 class _Talk:
@@ -107,7 +116,3 @@ class _Talk:
     def take(self, event: AgentEvent) -> None:
         """Tells of one event."""
         self._on_event(self._number, event)
-
-
-def _usage(asking: Asking | None) -> Usage:
-    return asking.usage if asking is not None else Usage()

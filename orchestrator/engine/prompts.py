@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.config.prompts import REVIEWING, known_placeholders, template
+from orchestrator.config.prompts import known_placeholders, template
+from orchestrator.config.section import REVIEWING
 from orchestrator.model.finding import Finding
 from orchestrator.model.prompt import fill, placeholders, quoted
 from orchestrator.model.run import Phase, StepOutput
@@ -61,6 +62,12 @@ def step_prompt(context: StepContext) -> str:
     if kind in REVIEWING and _ANSWER not in named:
         prompt += f"\n{ANSWER_FORMAT}\n"
     return prompt
+
+
+def wants_changes(step: StepTask, templates: tuple[tuple[str, str], ...]) -> bool:
+    """Returns whether the prompt of a step speaks of the changes, which take time to be found out."""
+    texts = (template(step.kind, dict(templates)), step.prompt or "")
+    return any(each.name == "changes" for text in texts for each in placeholders(text))
 
 
 def _values(context: StepContext) -> dict[str, str]:

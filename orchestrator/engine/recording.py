@@ -114,7 +114,8 @@ class Recorder:
         with self._lock:
             self._group.append((kind, facts))
             is_full = len(self._group) >= _MAX_GROUP
-        self._filled.set()
+        if not self._filled.is_set():
+            self._filled.set()
         if is_full:
             self._write()
 
@@ -137,8 +138,7 @@ class Recorder:
         with state.transaction():  # before the group is taken, so that groups keep their order
             with self._lock:
                 group, self._group = self._group, []
-            for kind, facts in group:
-                state.record_event(self._work.run_id, kind, facts)
+            state.record_events(self._work.run_id, group)
 
 
 def record_usage(work: Work, usage: Usage, about: Mapping[str, Json]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.engine.recording import add_usage
+from orchestrator.engine.written import KIND, path_in_tree
 from orchestrator.model.event import EventKind
 from orchestrator.model.finding import RecordedFinding, Severity
 from orchestrator.model.ids import PhaseId, RunId
@@ -104,6 +105,7 @@ def render_markdown(report: RunReport) -> str:
         _heading(report),
         _phase_table(report),
         _spent_table(report),
+        _written_list(report),
         _check_table(report),
         _finding_list(report),
         _intervention_list(report),
@@ -183,6 +185,18 @@ def _check_table(report: RunReport) -> str:
     rows = ["## Checks", "", "| check | command | result | seconds |", "|---|---|---|---|"]
     rows += [
         f"| {_cell(c.name)} | `{_cell(c.command)}` | {c.status} | {c.duration_s:.1f} |" for c in report.checks
+    ]
+    return "\n".join(rows)
+
+
+def _written_list(report: RunReport) -> str:
+    """Returns the files that were taken from answers, each with the hash that it was written with."""
+    written = [artifact for artifact in report.artifacts if artifact.type == KIND]
+    if not written:
+        return ""
+    rows = ["## Files from answers", "", "| file | bytes | SHA-256 |", "|---|---|---|"]
+    rows += [
+        f"| `{_cell(path_in_tree(each))}` | {each.size_bytes} | `{each.hash[:16]}…` |" for each in written
     ]
     return "\n".join(rows)
 

@@ -9,7 +9,7 @@ from orchestrator.config.schema import Agent as AgentConfig
 from orchestrator.config.schema import Config
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.workflow import PlannedStep, planned_steps, planner_step, works_alone
-from orchestrator.errors import Refused, SecretMissing
+from orchestrator.errors import CredentialMissing, Refused, SecretMissing
 from orchestrator.model.run import Run, RunOptions
 from orchestrator.ports import Agent
 
@@ -82,7 +82,7 @@ def _agent(context: EngineContext, config: Config, options: RunOptions, step: Pl
     """Returns the agent of a step, None when it is an optional one that cannot be started."""
     try:
         return context.agents(step.agent, config=config, options=options, model=step.model)
-    except Refused:
+    except (Refused, CredentialMissing):
         if not step.optional:
             raise
         return None

@@ -14,7 +14,7 @@ from orchestrator.engine.planner import asks_planner
 from orchestrator.engine.secrets import secret_names
 from orchestrator.engine.verification import check_lines
 from orchestrator.engine.workflow import PlannedStep, planned_rounds, planned_steps
-from orchestrator.errors import NotTrusted, Refused
+from orchestrator.errors import CredentialMissing, NotTrusted, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ObjectId, RunId, new_id, new_run_id
 from orchestrator.model.plan import Plan, PlanRequest
@@ -26,7 +26,7 @@ from orchestrator.repo import carrier
 from orchestrator.repo.archive import read_archived
 from orchestrator.repo.repository import Head
 
-_NOT_THERE = ("agent-missing", "agent-broken")
+_NOT_THERE = ("agent-missing", "agent-broken", "agent-login", "extra-missing")
 MAX_TASK_CHARACTERS = 100_000
 
 
@@ -114,7 +114,7 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
     branch = None if request.options.integrate is Integrate.NONE else f"{names.BRANCHES}{run_id}"
     return Preview(
         run_id=run_id,
-        plan=request.plan or (SinglePhase().plan(PlanRequest(request.task)) if planner is None else None),
+        plan=request.plan or (_one_phase(request) if planner is None else None),
         planner=planner,
         steps=agents,
         base=base,
@@ -125,13 +125,12 @@ def preview(context: EngineContext, request: RunRequest) -> Preview:
         gates=_gates(request.config.thresholds, request.options),
         isolation=f"{context.trees.root}/{run_id}/main (a repository of its own; yours is not touched)",
         limits=_limits(request),
-        warnings=(
-            *_found(agents),
-            *_missing(agents),
-            *_secret_in_task(context, request),
-            *_warnings(context, request, head),
-        ),
+        warnings=(*_found(agents), *_missing(agents), *_warnings(context, request, head)),
     )
+
+
+def _one_phase(request: RunRequest) -> Plan:
+    return SinglePhase().plan(PlanRequest(request.task))
 
 
 def start_run(context: EngineContext, request: RunRequest, shown: Preview) -> Run:
@@ -221,7 +220,7 @@ def check_place(context: EngineContext) -> None:
 def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -> PreviewStep:
     try:
         agent = context.agents(step.agent, config=request.config, options=request.options, model=step.model)
-    except Refused as refusal:
+    except (Refused, CredentialMissing) as refusal:
         if not step.optional or refusal.code not in _NOT_THERE:
             raise
         return PreviewStep(step.agent or "nobody", step.task.kind, missing=refusal.message)
@@ -344,8 +343,11 @@ def _secret_in_task(context: EngineContext, request: RunRequest) -> tuple[str, .
 def _warnings(context: EngineContext, request: RunRequest, head: Head) -> tuple[str, ...]:
     tasks = tuple(step.task for flow in request.config.workflows.values() for step in flow.steps)
     warnings = [
-        f"{name} is for no task of any workflow, so it is not used."
-        for name in unused_prompts(request.prompts, tasks)
+        *_secret_in_task(context, request),
+        *(
+            f"{name} is for no task of any workflow, so it is not used."
+            for name in unused_prompts(request.prompts, tasks)
+        ),
     ]
     if request.options.integrate is Integrate.MERGE and head.branch is None:
         warnings.append("HEAD is detached, so there is no branch to merge into: the run will wait for one.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.config.prompts import REVIEWING
+from orchestrator.config.section import REVIEWING
 from orchestrator.engine.keeping import (
     checkpoint_tree,
     keep_artifact,
@@ -27,6 +27,7 @@ from orchestrator.engine.setting_aside import is_out_of_budget, set_aside
 from orchestrator.engine.turn import Turn, transcript_of
 from orchestrator.engine.verification import make_tree_ready
 from orchestrator.engine.work import Work
+from orchestrator.engine.written import keep_written
 from orchestrator.model.agent import Ending, Finished
 from orchestrator.model.event import EventKind
 from orchestrator.model.json import Json
@@ -124,6 +125,8 @@ def _record_end(
         rounds=rounds_after(before.rounds, ended, checkpoint.tree),
     )
     told = {**about, "ending": finished.ending, "exit_status": finished.exit_status, "failure": failure}
+    if finished.wrote:
+        told["wrote"] = [file.path for file in finished.wrote]
     answer = write_answer(work, action, finished.answer)
     encrypt = work.config.artifacts.encrypt
     with work.context.state.transaction():
@@ -131,6 +134,7 @@ def _record_end(
         record_checkpoint(work, checkpoint, label)
         for path, kind in ((transcript_of(work, action), "transcript"), (answer, "answer")):
             keep_artifact(work.context, work.run_id, path, action.phase.id, kind, encrypt=encrypt)
+        keep_written(work, action, tree, finished.wrote)
         if ended.review is not None and not ended.review.problem:
             record_review(work, execution, ended.review)
         work.context.state.set_execution_progress(

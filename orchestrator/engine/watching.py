@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +41,7 @@ class Watch:
         self._tree = tree
         self._now = now
         self._progress_at = now()
-        self._seen: set[str] = set()
+        self._seen: set[int] = set()
         self._calls: set[str] = set()
         self._told_turns: int | None = None
         self.spent = Usage()
@@ -74,13 +72,15 @@ class Watch:
         match event:
             case UsedTool(tool, detail, reached, call):
                 self._calls.add(call or f"{len(self._calls)}")
-                self._note(f"{tool} {reached} {json.dumps(detail, sort_keys=True, default=str)}")
-                self._count(Usage())
+                self._note((tool, reached, repr(detail)))
+                if self.turns > self._left.turns:
+                    self.over = self.over or "turns"
             case Said(text):
                 for line in text.splitlines():
-                    self._note(_TURNING.sub("", line))
+                    if said := _TURNING.sub("", line):
+                        self._note(said)
             case AskedPermission(tool, detail, _):
-                self._note(f"{tool} {json.dumps(detail, sort_keys=True, default=str)}")
+                self._note((tool, repr(detail)))
             case Opened():
                 self._progress_at = self._now()
             case Spent(usage):
@@ -96,9 +96,9 @@ class Watch:
             self._progress_at = self._now() - max(0.0, unchanged_s)
         return self.ending is not None
 
-    def _note(self, what: str) -> None:
-        digest = hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        if what and digest not in self._seen and len(self._seen) < _MAX_SEEN:
+    def _note(self, what: Hashable) -> None:
+        digest = hash(what)
+        if digest not in self._seen and len(self._seen) < _MAX_SEEN:
             self._seen.add(digest)
             self._progress_at = self._now()
 

@@ -11,7 +11,7 @@ from orchestrator.engine.context import EngineContext
 from orchestrator.engine.guard import Guard
 from orchestrator.engine.schedule import RunState
 from orchestrator.engine.workflow import PlannedStep, RoundLimits, planned_rounds, planned_steps
-from orchestrator.errors import Refused
+from orchestrator.errors import CredentialMissing, Refused
 from orchestrator.model.event import EventKind
 from orchestrator.model.ids import ExecutionId, ObjectId, PhaseId, RunId
 from orchestrator.model.run import Run, RunProgress, RunStatus
@@ -58,7 +58,7 @@ class Work:
         """Returns the agent of a step, None when it is an optional one whose agent cannot be started."""
         try:
             return self.agent(step)
-        except Refused:
+        except (Refused, CredentialMissing):
             if not step.optional:
                 raise
             return None

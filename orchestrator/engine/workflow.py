@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from orchestrator.config.prompts import PLANNER, REVIEWING
+from orchestrator.config.prompts import PLANNER
 from orchestrator.config.schema import Config, Step
 from orchestrator.engine.prompts import StepTask
 from orchestrator.errors import Refused
@@ -90,7 +90,7 @@ def planner_step(config: Config) -> PlannedStep | None:
 
 
 def _configured_step(config: Config, step: Step) -> PlannedStep:
-    agent = step.agent or _by_role(config, step.task)
+    agent = step.agent or config.roles.agent_for(step.task)
     timeout_s, idle_timeout_s = _timeouts(config, agent)
     return PlannedStep(
         agent=agent,
@@ -102,12 +102,6 @@ def _configured_step(config: Config, step: Step) -> PlannedStep:
         retries=step.retries,
         secrets=step.secrets,
     )
-
-
-def _by_role(config: Config, task: str) -> str | None:
-    if task in REVIEWING:
-        return config.roles.reviewer
-    return config.roles.planner if task == "plan" else None
 
 
 def _timeouts(config: Config, agent: str | None) -> tuple[float, float]:

@@ -263,6 +263,7 @@ class ExecutionProgress:
     clock ticks) of a supervised child while one runs. `agent` is who worked in the step that was begun
     last, `agent_session` its own session, by which an interrupted turn can go on; `ending` how that step
     ended and `cause` why, where it did not end well.
+    `rounds` tells where it stands in the rounds through its workflow.
     """
 
     steps_done: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ MAX_DEPTH = 100
 MARKED = re.compile(r"\[redacted(?::[A-Za-z0-9_.-]+)?\]|\[\*{3}\]")
 """What stands for a secret that was taken out of text."""
 _WINDOW_BYTES = 1 << 17
+_FEW = 8
 
 
 class Redactor:
@@ -79,6 +80,15 @@ class Redactor:
         if self._is_clean(value):
             return value
         return self._json(value, MAX_DEPTH, keys)
+
+    def all_json(self, values: Sequence[Json]) -> Sequence[Json]:
+        """Returns several JSON values without secrets, as `json` returns each."""
+        if self._is_clean(values):
+            return values
+        if len(values) <= _FEW:
+            return [self.json(value) for value in values]
+        middle = len(values) // 2
+        return [*self.all_json(values[:middle]), *self.all_json(values[middle:])]
 
     def stream(self) -> RedactedStream:
         """Returns something that takes bytes piece by piece and gives them back without secrets."""

@@ -82,7 +82,11 @@ def export_run(context: EngineContext, run_id: RunId, file: Path) -> Exported:
     """
     context.state.get_run(run_id)
     if os.path.lexists(file):
-        raise Refused(f"{file} exists already.", code="export-exists", hint="Choose another name.")
+        raise Refused(
+            f"{os.path.normpath(file)} exists already.",
+            code="export-exists",
+            hint=f"Name another file: orchestrator bundle export {run_id} FILE",
+        )
     words = f"orchestrator bundle export {run_id}"
     with FileLock(context.paths.run_lock(run_id), what=f"run {run_id}", command=words):
         keep_live(open_work(context, run_id, lambda: False))

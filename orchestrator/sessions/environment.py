@@ -42,7 +42,8 @@ _KINDS: tuple[Kind, ...] = (
 PLAIN = "machine"
 _NO = ("", "0", "false", "no", "off")
 _FORWARDING = "GITHUB_CODESPACES_PORT_FORWARDING_DOMAIN"
-_PARTS = 40
+_PARTS = 128
+"""Characters of a variable that are used: names of codespaces have about 50, and differ at their end."""
 
 
 class Environment:

@@ -108,11 +108,14 @@ def _log_lock(context: EngineContext) -> FileLock:
 
 
 def remove_outputs(context: EngineContext, run_id: RunId) -> None:
-    """Removes the outputs of an ended run; what it proved stays in its document."""
+    """Removes the outputs of an ended run; what it proved stays in its document.
+
+    The rows go first: files that a kill leaves behind are still counted, and the next call removes them.
+    """
     root = context.paths.artifacts_dir
-    removal.remove_outputs(context.paths.run_artifacts_dir(run_id), root=root)
     with Thinning.open(context.paths) as thinning:
         thinning.forget_artifacts(run_id)
+    removal.remove_outputs(context.paths.run_artifacts_dir(run_id), root=root)
 
 
 def archive(context: EngineContext, run_ids: Sequence[RunId]) -> Iterator[tuple[RunId, str]]:

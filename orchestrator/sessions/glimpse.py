@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from orchestrator.discovery import Located
 
-_MENTIONS = (b"web_mode", b"web:", b'web"')
+_MENTIONS = (b"web", b"include:", b'include"', b"include'")
+"""However it is quoted; what is included may speak of it as well."""
 _OURS = "ORCHESTRATOR_WEB"
 
 
@@ -88,4 +89,5 @@ def _mentions(path: str) -> bool:
             text = file.read()
     except OSError:
         return False
-    return any(mention in text for mention in _MENTIONS)
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith(b"#"))
+    return any(mention in line for line in lines for mention in _MENTIONS)

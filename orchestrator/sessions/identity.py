@@ -109,7 +109,7 @@ def create(root: OrchestratorPaths, disk: Disk, here: Here) -> Session:
     Raises:
         Locked: another process has been making one for seconds.
     """
-    with _lock(root):
+    with list_lock(root):
         sessions = list_sessions(root)
         found = current(sessions, here)
         if found is not None:
@@ -141,7 +141,7 @@ def adopt(root: OrchestratorPaths, disk: Disk, session: Session, here: Here) -> 
     Raises:
         Locked: another process has been changing the sessions for seconds.
     """
-    with _lock(root):
+    with list_lock(root):
         now = _read(root, session.id)
         if now.is_of(here):
             return now
@@ -171,7 +171,7 @@ def rename(root: OrchestratorPaths, disk: Disk, session: Session, name: str) -> 
             code="session-name-invalid",
             hint="Use up to 64 of A-Z, a-z, 0-9, _ and -, starting with a letter or digit.",
         )
-    with _lock(root):
+    with list_lock(root):
         for other in list_sessions(root):
             if name and other.id != session.id and name in (other.id, other.name):
                 raise Refused(
@@ -246,7 +246,8 @@ def _next_turn(sessions: Sequence[Session]) -> int:
     return max((session.turn for session in sessions), default=0) + 1
 
 
-def _lock(root: OrchestratorPaths) -> FileLock:
+def list_lock(root: OrchestratorPaths) -> FileLock:
+    """Returns the lock under which sessions are made, adopted, renamed and removed."""
     return FileLock(root.locks_dir / "sessions.lock", what="The list of sessions", command="orchestrator")
 
 

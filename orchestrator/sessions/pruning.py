@@ -35,7 +35,7 @@ from orchestrator.sessions.budget import (
     TreeUse,
     next_action,
 )
-from orchestrator.sessions.identity import Here, Session, list_sessions
+from orchestrator.sessions.identity import Here, Session, list_lock, list_sessions
 from orchestrator.sessions.identity import is_alive as session_is_alive
 
 IsPushed = Callable[[Run], bool]
@@ -303,13 +303,16 @@ def _remove_if_empty(opened: Opened, here: Here, now: datetime, done: Pruned, re
     if session is None or session.is_of(here) or context.state.list_runs():
         return
     root = context.paths.of_root()
-    known = {each.id: each for each in list_sessions(root)}
-    again = known.get(session.id, session)
-    if session_is_alive(again, here, now):
-        return
-    context.state.close()
     try:
-        removal.remove_session(session.directory, root=root.sessions_dir, runs=0)
+        with list_lock(root):  # so that nobody adopts it between the look and the removal
+            known = {each.id: each for each in list_sessions(root)}
+            again = known.get(session.id, session)
+            if again.turn != session.turn or session_is_alive(again, here, now):
+                return
+            context.state.close()
+            removal.remove_session(session.directory, root=root.sessions_dir, runs=0)
+    except Locked:
+        return  # somebody begins or adopts one just now
     except OrchestratorError as error:
         done.problems.append(f"Session {session.id} stays: {error.message}")
         return

@@ -10,7 +10,7 @@ from orchestrator.engine.context import EngineContext
 from orchestrator.engine.persistence import PersistReason
 from orchestrator.errors import OrchestratorError
 from orchestrator.fs.disk import Disk
-from orchestrator.model.ids import RunId
+from orchestrator.model.ids import ObjectId, RunId
 from orchestrator.sessions.bundle import write_bundle
 from orchestrator.sessions.saved import read_saved
 from orchestrator.sessions.segments import Save, chain_ref, read_save
@@ -29,6 +29,7 @@ class Shelf:
     directory: Path
     tell: Callable[[str], None]
     newest: Save | None = None
+    _shelved: ObjectId | None = None
     _told: set[str] = field(default_factory=set)
 
     @property
@@ -56,9 +57,12 @@ class Shelf:
             self.newest = read_save(git, tip, session=session, run_id=self.run_id) if tip else None
         made = next_save(self.context, self.run_id, self.wish, newest=self.newest, reason=reason)
         self.newest = made or self.newest
-        if self.newest is None or (made is None and self.file.exists()):
-            return self.newest is not None
+        if self.newest is None:
+            return False
+        if self.newest.commit == self._shelved and self.file.exists():
+            return True
         Disk().make_dir(self.directory)
         saved = read_saved(git, self.newest.commit, session=session, run_id=self.run_id)
         write_bundle(self.context, saved, self.file)
+        self._shelved = self.newest.commit
         return True

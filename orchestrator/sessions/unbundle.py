@@ -48,7 +48,8 @@ def import_bundle(target: Target, file: Path) -> Restored:
     """Brings back the run in a file that `export_run` wrote, anywhere; nothing in it is believed.
 
     Raises:
-        Refused: `bundle-invalid`, `bundle-newer`, `unsafe-path`, `document-invalid`; nothing was changed.
+        Refused: `bundle-missing`, `bundle-invalid`, `bundle-newer`, `unsafe-path`, `document-invalid`;
+            nothing was changed.
         DiskFailed: there is no room to look into it.
     """
     with told(file), drafts(Path(tempfile.gettempdir()), prefix=_PREFIX) as place:
@@ -62,7 +63,14 @@ def import_bundle(target: Target, file: Path) -> Restored:
 
 def _unpack(file: Path, place: Path) -> BundleManifest:
     """Writes the members into `place` under numbers of ours, and returns what the archive says of them."""
-    descriptor = open_regular(file)
+    try:
+        descriptor = open_regular(file)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Refused(
+            f"There is no file {os.path.normpath(file)}.",
+            code="bundle-missing",
+            hint="Export a run where it is: orchestrator bundle export RUN FILE",
+        ) from None
     with os.fdopen(descriptor, "rb") as source:
         _require_room(place, os.fstat(descriptor).st_size)
         try:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from orchestrator.errors import DiskFailed, StateLost
@@ -115,6 +115,14 @@ class Database:
         self._require_transaction()
         try:
             return self._connection.execute(statement, parameters).rowcount
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def run_many(self, statement: str, parameters: Iterable[Parameters]) -> None:
+        """Executes a statement that writes once for each of several rows, inside a transaction."""
+        self._require_transaction()
+        try:
+            self._connection.executemany(statement, parameters)
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
 

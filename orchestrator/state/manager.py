@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.model.event import Event, EventKind, PastEvent
 from orchestrator.model.ids import ExecutionId, InterventionId, OperationId, PhaseId, RunId, new_id
@@ -373,6 +373,15 @@ class StateManager(FindingVerbs):
         """
         with self._database.transaction():
             return self._events.append(run_id, kind, data, duration_ms=duration_ms, trace_id=trace_id)
+
+    def record_events(self, run_id: RunId | None, told: Sequence[tuple[EventKind, JsonObject]]) -> None:
+        """Appends several events of one run, in order, in one transaction.
+
+        Raises:
+            Refused: `unknown-run`.
+        """
+        with self._database.transaction():
+            self._events.append_all(run_id, told)
 
     def events(self, run_id: RunId | None, *, after_run_seq: int = 0) -> list[Event]:
         """Returns the events of a run (None: those of no run) after one of them, in order."""

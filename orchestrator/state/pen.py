@@ -40,6 +40,10 @@ class Pen:
         found = self._redactor.json(value)
         return found if isinstance(found, dict) else {}
 
+    def clean_all(self, values: Sequence[JsonObject]) -> list[JsonObject]:
+        """Returns several JSON objects without secrets."""
+        return [found if isinstance(found, dict) else {} for found in self._redactor.all_json(values)]
+
     def metadata(self, metadata: RunMetadata) -> str:
         """Returns what is fixed about a run as JSON."""
         return codec.dump(RunMetadata, self._metadata(metadata))

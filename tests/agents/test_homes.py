@@ -22,7 +22,7 @@ VARIABLES = {
     "claude": {"CLAUDE_CONFIG_DIR": ""},
     "codex": {"CODEX_HOME": ""},
     "gemini": {"GEMINI_CLI_HOME": ""},
-    "copilot": {"COPILOT_HOME": "", "COPILOT_CACHE_HOME": "cache"},
+    "copilot": {"COPILOT_HOME": "", "COPILOT_CACHE_HOME": "cache", "XDG_CACHE_HOME": "xdg-cache"},
     "opencode": {
         "XDG_CONFIG_HOME": "config",
         "XDG_DATA_HOME": "data",

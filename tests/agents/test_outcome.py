@@ -50,6 +50,7 @@ def exited(status: int) -> Ended:
         ("claude-429", 1, FAILED, Cause.QUOTA),
         ("claude-429", 0, FAILED, Cause.QUOTA),
         ("claude-401", 1, FAILED, Cause.CREDENTIAL),
+        ("claude-not-logged-in", 1, FAILED, Cause.CREDENTIAL),
         ("claude-refused", 1, FAILED, Cause.NETWORK),
         ("claude-max-turns", 1, LIMIT, Cause.OTHER),
         ("claude-max-budget", 1, LIMIT, Cause.OTHER),
@@ -122,22 +123,45 @@ def test_a_turn_that_only_tried_to_connect_tells_so_when_its_time_is_over() -> N
     ("name", "words"),
     [
         ("claude", "No conversation found with session ID: 0b51c1c2-7c1f-4b0e-9d55-3f1d0c6a7e10"),
-        ("codex", "Error: thread/resume failed: no rollout found for thread id 019a8d52"),
+        (
+            "codex",
+            "Error: thread/resume: thread/resume failed: no rollout found for thread id 0b51c1c2 (code 0)",
+        ),
         ("gemini", 'Error resuming session: Invalid session identifier "5f3f5a70".'),
-        ("copilot", "Error: No session or task matched '9d0a7c6e'"),
+        ("gemini", "Error resuming session: No previous sessions found for this project."),
+        (
+            "copilot",
+            "Error: No session, task, or name matched '9d0a7c6e'.\n\nTo resume by name: copilot --resume",
+        ),
         ("opencode", "Error: Session not found"),
     ],
 )
 def test_a_session_that_the_agent_does_not_know_any_more_is_lost(name: str, words: str) -> None:
     preset = PRESETS[name]
     account = preset.parser().account
-    facts = Facts(exited(1), account, words, words, continued="some-session")
+    facts = Facts(exited(1), account, words.splitlines()[-1], words, continued="some-session")
 
     resumed = conclude(facts, Rules(preset.meanings, tells_end=True))
     fresh = conclude(replace(facts, continued=""), Rules(preset.meanings, tells_end=True))
 
     assert (resumed.ending, resumed.cause) == (FAILED, Cause.SESSION_LOST)
     assert fresh.cause is not Cause.SESSION_LOST
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("gemini", 41, "Please set an Auth method in your .gemini/settings.json"),
+        ("copilot", 1, "Error: No authentication information found.\n\n  • Run 'gh auth login'"),
+    ],
+)
+def test_an_agent_that_says_before_its_stream_that_nobody_is_logged_in(
+    name: str, status: int, words: str
+) -> None:
+    preset = PRESETS[name]
+    facts = Facts(exited(status), preset.parser().account, words.splitlines()[-1], words)
+
+    assert conclude(facts, PresetAgent(name, preset).rules).cause is Cause.CREDENTIAL
 
 
 def test_an_agent_that_silently_begins_another_session_has_lost_the_one_it_was_asked_for() -> None:
@@ -147,12 +171,15 @@ def test_an_agent_that_silently_begins_another_session_has_lost_the_one_it_was_a
     assert concluded("codex-write", EXITED, continued=own).ending is FINISHED
 
 
-def test_a_denial_that_codex_tells_on_stderr_alone_is_one() -> None:
-    words = 'ERROR exec_command failed: { message: "Rejected(\\"`touch hello.py` rejected: by policy\\")" }'
+def test_a_command_that_codex_forbids_itself_is_a_denial_though_only_stderr_tells_it() -> None:
+    errors = (
+        "2026-11-26T21:06:51Z ERROR codex_core::tools::router: error=exec_command failed: "
+        'CreateProcess { message: "Rejected(\\"`/bin/bash -lc \'touch a\'` rejected: by a rule\\")" }\n'
+    )
 
-    found = concluded("codex-write", EXITED, errors=words + "\n")
+    conclusion = concluded("codex-sandboxed", exited(0), errors=errors)
 
-    assert (found.ending, found.detail) == (DENIED, "it was not allowed touch hello.py")
+    assert conclusion == Conclusion(DENIED, "it was not allowed /bin/bash -lc 'touch a'")
 
 
 def test_a_failure_tells_its_status_and_the_agents_own_words() -> None:
@@ -207,3 +234,19 @@ def test_a_denial_names_the_tool(name: str, tool: str) -> None:
     denied = [each for each in events if isinstance(each, UsedTool) and each.state is ToolState.DENIED]
     assert [each.tool for each in denied] == [tool]
     assert tool in concluded(name, EXITED).detail
+
+
+def test_answers_of_the_model_are_counted_where_tokens_are_not_told() -> None:
+    ear, _ = listen("copilot-write")
+
+    assert (ear.account.usage, ear.account.turns) == (None, 2)
+
+
+def test_a_cost_of_zero_is_a_price_that_opencode_does_not_know() -> None:
+    step = '{"type":"step_finish","sessionID":"s","part":{"reason":"stop","tokens":{"input":9},"cost":0}}\n'
+    ear = StreamEar(PRESETS["opencode"].parser())
+
+    ear.heard(step.encode())
+
+    assert ear.account.usage is not None
+    assert (ear.account.usage.input_tokens, ear.account.usage.cost_usd) == (9, None)

@@ -12,7 +12,7 @@ from orchestrator.agents.preset import PRESETS, PresetAgent
 from orchestrator.model.agent import Cause, Ending, Health, Login, Opened, Said
 from tests.agents.conftest import MARK, Turn, finished
 
-FAKE = """#!{python}
+FAKE = """#!{python} -IS
 import json, os, sys
 if sys.argv[1:] == ["--version"]:
     print("\\x1b[1m{name} 9.8.7\\x1b[0m")

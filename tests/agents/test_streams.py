@@ -30,7 +30,7 @@ sys.stdout.write(open(sys.argv[1]).read())
 FLOOD = """
 import sys
 line = '{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t","name":"N","input":{}}]}}\\n'
-for number in range(200):
+for number in range(60):
     sys.stdout.write(line * 1000)
     sys.stdout.flush()
     print(number, file=open('count', 'w'))
@@ -82,9 +82,9 @@ def test_an_agent_that_tells_more_than_is_taken_has_to_wait(worktree: Path, requ
 
     rest = list(events)
 
-    assert int(told or 0) < 100
-    assert sum(isinstance(event, UsedTool) for event in rest) > 199_000
-    assert (worktree / "count").read_text() == "199\n"
+    assert int(told or 0) < 40
+    assert sum(isinstance(event, UsedTool) for event in rest) > 59_000
+    assert (worktree / "count").read_text() == "59\n"
 
 
 def _settled(look: Callable[[], str]) -> str:

@@ -231,7 +231,7 @@ def test_killed_anywhere_prune_ends_what_it_began(busy: Path, home: Path, git: G
     wanted = [f"o{number:03}" for number in range(40)]
     old_runs(busy, git, MODEL, wanted)
     laptop, chance = Machine(home), random.Random(5)
-    for _ in range(8):
+    for _ in range(4):
         process = subprocess.Popen(
             [sys.executable, "-c", ENTRY, "prune"],
             cwd=busy,
@@ -241,7 +241,7 @@ def test_killed_anywhere_prune_ends_what_it_began(busy: Path, home: Path, git: G
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        time.sleep(chance.uniform(0.3, 1.5))
+        time.sleep(chance.uniform(0.3, 1.2))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -141,7 +141,9 @@ def test_on_a_machine_that_lasts_nothing_is_said_and_nothing_changes(project: Pa
     assert (status["session"], status["environment"], status["web_mode"]) == (None, "machine", False)
 
 
-@pytest.mark.parametrize("text", ["web_mode: false\n", "web: {sessions: false}\n"])
+@pytest.mark.parametrize(
+    "text", ["web_mode: false\n", "web: {sessions: false}\n", "# no web here\n'web' : {sessions: false}\n"]
+)
 def test_the_switch_is_heeded_by_every_command(project: Path, codespace: Machine, text: str) -> None:
     (project / ".orchestrator/workflow.local.yaml").write_text(text)
     codespace("trust", "--yes", cwd=project)

@@ -58,7 +58,7 @@ def test_sections_names_and_later_keys_are_explained_too(layers: Layers) -> None
     assert explain("workflows.w.steps.7.agent", loaded).value is None
     assert explain("verify.test.0.run.0", loaded).value is None
     assert not explain("retrieval.store", loaded).is_available
-    assert not explain("models.big.provider", loaded).is_available
+    assert explain("models.big.provider", loaded).is_available
     assert explain("thresholds", loaded).default == {
         "max_major": 0,
         "max_medium": 5,

@@ -48,7 +48,7 @@ CONFIGS = st.builds(
     Config,
     **{"required-version": TEXT},
     models=st.dictionaries(
-        NAMES, st.builds(Model, provider=TEXT, name=TEXT, temperature=st.floats(0, 2)), max_size=1
+        NAMES, st.builds(Model, provider=NAMES, name=st.just("m"), temperature=st.floats(0, 2)), max_size=1
     ),
     tools=st.dictionaries(NAMES, st.builds(Tool, description=TEXT, run=WORDS), max_size=1),
     agents=st.dictionaries(NAMES, AGENTS, max_size=3),

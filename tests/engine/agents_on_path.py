@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.engine.scene import Scene
 
 PLAYER = """
-    import json, os, pathlib, re, sys
+    import json, pathlib, re, sys, time
 
     name, told = sys.argv[1], pathlib.Path(sys.argv[2])
     prompt = sys.stdin.read()
@@ -31,6 +31,8 @@ PLAYER = """
     if turn.get("count"):
         with open(turn["count"], "a") as file:
             file.write(f"{mine}\\n")
+    if turn.get("hang"):
+        time.sleep(60)
     answer = turn.get("answer", "Done.")
     print(answer if isinstance(answer, str) else json.dumps(answer))
     sys.exit(turn.get("status", 0))

@@ -71,6 +71,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     monkeypatch.setenv("IS_SANDBOX", "1")
+    for key in ("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY", "GH_TOKEN"):
+        monkeypatch.setenv(key, "none-of-these-is-used")
     return log
 
 

@@ -6,13 +6,14 @@ skipped. Further words go to pytest, such as `-k "codex and write"`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 
 from tests.real import namespace
-from tests.real.places import RECORD, ROOT, SCENES
+from tests.real.places import OUTCOMES, RECORD, ROOT, SCENES
 
 _WORKERS = ("-n", "4")
 
@@ -35,7 +36,16 @@ def main(words: list[str]) -> int:
         "-q",
         "tests/real",
     )
-    return subprocess.run(_inside(*pytest, *_WORKERS, *words), cwd=ROOT, env=_environment()).returncode
+    status = subprocess.run(_inside(*pytest, *_WORKERS, *words), cwd=ROOT, env=_environment()).returncode
+    _tell_skipped()
+    return status
+
+
+def _tell_skipped() -> None:
+    """Tells why agents were not run, so that nobody takes silence for success."""
+    rows = json.loads(OUTCOMES.read_text())["cases"] if OUTCOMES.is_file() else []
+    for reason in dict.fromkeys(row["reason"] for row in rows if row["status"] == "skipped"):
+        print(f"test-agents: SKIPPED, {reason}", flush=True)
 
 
 def _impossible() -> str:

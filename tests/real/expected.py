@@ -52,7 +52,7 @@ _SILENT = "Its own sandbox refuses, which it tells nobody: the turn is judged by
 
 UNUSUAL: Mapping[tuple[str, str, str], End] = {
     ("codex", "headless", "connection_refused"): End(Ending.DEADLINE, Cause.NETWORK, _RETRIES),
-    ("codex", "acp", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
+    ("codex", "acp", "connection_refused"): End(Ending.DEADLINE, Cause.NETWORK, _RETRIES),
     ("opencode", "headless", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
     ("opencode", "acp", "connection_refused"): End(Ending.DEADLINE, why=_RETRIES),
     ("codex", "acp", "refuse"): End(Ending.FINISHED, why=_SILENT),

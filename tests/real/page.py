@@ -28,7 +28,7 @@ def section(results: Results) -> str:
     lines = [BEGIN, "", f"Run on {results['date']} with {', '.join(_versions(results))}.", ""]
     for via in VIAS:
         lines += [f"### {_HEADINGS[via]}", "", *_table(via, rows), ""]
-    return "\n".join([*lines, *_reasons(rows), END])
+    return "\n".join([*lines, *_reasons(rows), *_thorough(results), END])
 
 
 def _versions(results: Results) -> Iterator[str]:
@@ -66,6 +66,18 @@ def _reasons(rows: Mapping[tuple[str, str, str], Row]) -> Iterator[str]:
     yield from [""] if UNUSUAL else []
     for reason in dict.fromkeys(row["reason"] for row in rows.values() if row["status"] == "skipped"):
         yield f"Not run: {reason}.\n"
+
+
+def _thorough(results: Results) -> Iterator[str]:
+    yield "### Together"
+    yield ""
+    row = next((row for row in results["cases"] if row["case"] == "thorough"), {"status": "skipped"})
+    came = row["ending"] if row["status"] == "passed" else f"{row['status']} {row.get('reason', '')}".strip()
+    yield (
+        "The workflow `thorough` with codex, copilot, gemini and claude, its owner killed with SIGKILL while "
+        f"gemini works on the third step, then resumed: {came}."
+    )
+    yield ""
 
 
 def replaced(page: str, results: Results) -> str:

@@ -38,8 +38,6 @@ def judged(scene: Scene, events: list[AgentEvent], told: Told, *, command: str =
     """Asserts how the turn ended, by its last event, and that nothing of it is left running."""
     end = finished(events)
     wanted = expected(scene.agent.name, scene.via, scene.case)
-    for name in ("agent", "via", "case"):
-        told(name, scene.agent.name if name == "agent" else getattr(scene, name))
     told("ending", end.ending.value)
     told("cause", end.cause.value)
     told("detail", end.detail)
@@ -66,6 +64,8 @@ def test_write(scene: Scene, record_property: Told) -> None:
     assert end.agent_session
     assert [event.agent_session for event in events if isinstance(event, Opened)] == [end.agent_session]
     assert scene.spent(end) == expected_usage(scene)
+    assert scene.footprint() == []
+    assert scene.state.is_dir()
 
 
 def expected_usage(scene: Scene) -> tuple[int | None, int | None]:

@@ -192,6 +192,7 @@ def test_a_bundle_goes_into_a_repository_that_shares_nothing(
     again = alone.call("bundle", "import", str(bundle))
 
     assert "imported run r1 (completed)" in done.stdout
+    assert "Look at it with: orchestrator diff r1" in done.stderr
     assert "has everything in it already" in again.stdout
     assert git(place, "show", "orchestrator/r1:done-0.txt") == "half\nhalf"
     assert "half way" in alone.call("log", "r1").stdout
@@ -207,7 +208,15 @@ def test_an_export_never_overwrites_and_a_missing_run_is_told(machines: Machines
     unknown = b.call("bundle", "export", "r9", str(bundle) + "2", status=2)
 
     assert "error[export-exists]" in taken.stderr
+    assert "hint: Name another file: orchestrator bundle export r1 FILE" in taken.stderr
     assert "error[unknown-run]" in unknown.stderr
+
+
+def test_a_file_that_is_not_there_is_told_as_such(machines: Machines) -> None:
+    told = machines.clone("b").call("bundle", "import", "nowhere.bundle", status=2).stderr
+
+    assert "error[bundle-missing]: There is no file " in told
+    assert "hint: Export a run where it is: orchestrator bundle export RUN FILE" in told
 
 
 def test_papers_come_along(machines: Machines, bundle: Path) -> None:

@@ -58,6 +58,8 @@ def test_each_environment_is_known_by_its_own_variables(
 
 def test_only_a_codespace_with_a_domain_has_links() -> None:
     assert detect(CODESPACE).link(8080) == "https://cool-x1-8080.app.github.dev"
+    long = {**CODESPACE, "CODESPACE_NAME": "a-person-literate-space-parakeet-7gwrqp9q9jcx4vq"}
+    assert detect(long).link(80) == f"https://{long['CODESPACE_NAME']}-80.app.github.dev"
     assert detect({"CODESPACES": "true"}).link(8080) == ""
     assert detect({}).link(8080) == ""
 

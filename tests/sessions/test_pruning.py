@@ -42,13 +42,21 @@ class Cut(BaseException):
 
 
 @pytest.fixture
-def scene(repository: Path, tmp_path: Path) -> Scene:
-    """Returns the sample repository with the finished run `model`."""
+def scene(repository: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Returns the sample repository with the finished run `model`, a copy of the one that was made first."""
+    template = tmp_path_factory.getbasetemp() / "with-a-finished-run"
     programs = tmp_path / "programs"
     programs.mkdir()
     made = Scene(repository, programs)
+    if template.is_dir():
+        shutil.rmtree(repository)
+        shutil.copytree(template, repository, symlinks=True)
+        return made
     made.configure("")
     assert made.run(run_id=MODEL, command=made.program("work", WORK)).status is RunStatus.COMPLETED
+    draft = template.with_name("draft")
+    shutil.copytree(repository, draft, symlinks=True)
+    draft.rename(template)
     return made
 
 
@@ -193,6 +201,11 @@ def test_a_run_that_came_alive_after_the_look_stays(scene: Scene, git: GitCall) 
         assert "o1" in known(workspace)
 
 
+def spread(total: int, points: int) -> list[int]:
+    """Returns that many numbers below `total`, the first and the last among them."""
+    return [at * (total - 1) // (points - 1) for at in range(points)]
+
+
 def count_effects(scene: Scene) -> int:
     effects: list[str] = []
     with scene.open() as workspace, observe(effects.append):
@@ -200,8 +213,9 @@ def count_effects(scene: Scene) -> int:
     return len(effects)
 
 
-def test_a_kill_at_every_effect_loses_nothing_and_the_next_call_meets_the_budgets(
-    scene: Scene, git: GitCall, tmp_path: Path
+@pytest.mark.parametrize("points", [5, pytest.param(None, marks=pytest.mark.long)])
+def test_a_kill_at_any_effect_loses_nothing_and_the_next_call_meets_the_budgets(
+    scene: Scene, git: GitCall, tmp_path: Path, points: int | None
 ) -> None:
     old_runs(scene.root, git, MODEL, ["o1", "o2"])
     old_runs(scene.root, git, MODEL, ["live"], days=90)
@@ -213,7 +227,7 @@ def test_a_kill_at_every_effect_loses_nothing_and_the_next_call_meets_the_budget
         for line in git(scene.root, "for-each-ref", "--format=%(objectname) %(refname)").splitlines()
     )
     assert total > 40
-    for number in range(total):
+    for number in range(total) if points is None else spread(total, points):
         place = tmp_path / f"cut{number}"
         shutil.copytree(scene.root, place, symlinks=True)
         left = [number]
@@ -403,3 +417,28 @@ def test_logs_that_somebody_rotates_stay_for_this_time(scene: Scene) -> None:
 
     assert (done.logs, done.problems) == (0, [])
     assert (paths.logs_dir / "orchestrator.log.1").exists()
+
+
+def test_a_session_that_was_adopted_after_the_look_stays(scene: Scene) -> None:
+    from orchestrator.sessions.choosing import StateTree
+    from orchestrator.workspace import open_beside
+
+    root, other = OrchestratorPaths(scene.root), Here(detect({"CI": "1"}), "b2/ci/", (0, 0))
+    left = identity.create(root, Disk(), Here(detect({"CI": "1"}), "b1/ci/", (0, 0)))
+    with (
+        scene.open() as workspace,
+        open_beside(workspace, StateTree(root.of_session(left.id), left)) as first,
+    ):
+        identity.adopt(root, Disk(), left, other)
+
+        done = prune(
+            [Opened(left, first.context)],
+            ROOMY,
+            is_pushed=everything_is_pushed,
+            here=HERE,
+            now=datetime.now(UTC),
+            report=lambda sentence: None,
+        )
+
+    assert done.sessions == []
+    assert left.directory.is_dir()

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.engine.persistence import PersistReason
 from orchestrator.errors import Failed
+from orchestrator.model.ids import RunId
 from orchestrator.repo.git import find_repository
 from orchestrator.repo.remote import Outcome, Remote
 from orchestrator.repo.repository import Repository
+from orchestrator.sessions.shelving import Shelf
+from orchestrator.sessions.writing import Wish
+from orchestrator.workspace import open_workspace
 from tests.conftest import GitCall
 from tests.sessions.machines import REFUSES_ALL, REFUSES_REFS, Machine, Machines, kill, until
 
@@ -160,10 +165,12 @@ def test_a_save_holds_only_events_since_the_one_before(machines: Machines, git: 
 def test_a_remote_that_refuses_everything_is_told_loudly_and_the_run_goes_on(machines: Machines) -> None:
     machines.refuse(REFUSES_ALL)
     a = machines.clone("a")
-    a.call("init", "--trust", "--push-state")
+    agreed = a.call("init", "--trust", "--push-state")
 
     done = a.call(*machines.run_words("r1", 1))
 
+    assert "You agreed that state of runs is pushed to origin (" in agreed.stdout
+    assert "takes no state" in agreed.stderr
     assert done.stderr.count("RUN r1 STAYS ON THIS MACHINE") == 1
     assert "read only" in done.stderr
     assert "orchestrator bundle export r1 FILE" in done.stderr
@@ -189,6 +196,33 @@ def test_what_no_remote_takes_is_kept_in_the_directory(machines: Machines, tmp_p
 
     assert machines.calls()[:2] == ["0 new", "1 new"]
     assert "0 again" not in machines.calls()
+
+
+def test_a_directory_that_took_nothing_once_gets_everything_with_the_next_save(
+    machines: Machines, tmp_path: Path
+) -> None:
+    a, told = machines.clone("a"), list[str]()
+    a.call("init", "--trust")
+    a.call(*machines.run_words("r1", 1))
+    blocked = tmp_path / "kept"
+    blocked.write_text("a file where the directory belongs")
+    with open_workspace(str(a.place), environment=dict(os.environ), writes=True) as workspace:
+        wish = Wish("local-1", 1 << 20, "")
+        shelf = Shelf(workspace.context, RunId("r1"), wish, blocked, told.append)
+
+        assert not shelf.save(PersistReason.AGENT_ENDED)
+        assert not shelf.save(PersistReason.AGENT_ENDED)
+        blocked.unlink()
+        assert shelf.save(PersistReason.AGENT_ENDED)
+
+        assert len(told) == 1
+        assert shelf.file.is_file()
+        written = shelf.file.stat().st_mtime_ns
+        shelf.file.write_bytes(b"old")
+        again = Shelf(workspace.context, RunId("r1"), wish, blocked, told.append)
+        assert again.save(PersistReason.AGENT_ENDED)
+        assert again.file.stat().st_size > 3
+        assert again.file.stat().st_mtime_ns >= written
 
 
 def test_a_completed_run_is_kept_in_the_directory_again_without_a_false_alarm(

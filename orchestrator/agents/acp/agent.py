@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.agents.acp.speaker import Speaker
-from orchestrator.agents.homes import login_of, settle
-from orchestrator.agents.presets import Preset
+from orchestrator.agents.homes import settle
+from orchestrator.agents.preset import PresetAgent
 from orchestrator.agents.programs import find_program, package_version
 from orchestrator.agents.turn import child_environment
 from orchestrator.errors import Refused
@@ -38,8 +38,9 @@ class AcpAgent:
     """Leads turns with one program over ACP; implements `ports.Agent`.
 
     It works in the isolated tree under our supervisor, is offered neither files nor a terminal of ours, and
-    its word that it succeeded is worth nothing: what it did is judged by the tree and the checks. `preset` is
-    the tool behind it, when it is one that we know: its variables, its home and how somebody logs in.
+    its word that it succeeded is worth nothing: what it did is judged by the tree and the checks.
+    `headless` is the tool behind it, when it is one that we know: its variables, its home, and how somebody
+    logs in there.
     """
 
     takes_prompt = True
@@ -52,7 +53,7 @@ class AcpAgent:
         model: str | None = None,
         args: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
-        preset: Preset | None = None,
+        headless: PresetAgent | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         redactor: Redactor | None = None,
     ) -> None:
@@ -60,7 +61,8 @@ class AcpAgent:
         self.speaker = speaker
         self._model = model or ""
         self._args = args
-        self._preset = preset
+        self._headless = headless
+        self._preset = preset = headless.preset if headless is not None else None
         self._passed = preset.passed if preset is not None else ()
         self._quiet = preset.quiet if preset is not None else {}
         self._variables = dict(variables or {})
@@ -139,12 +141,11 @@ class AcpAgent:
         return settle(self._preset.home, request.home, environment)
 
     def _logged_in(self, health: AgentHealth) -> AgentHealth:
-        if self._preset is None:
+        if self._headless is None:
             return health
-        environment = minimal_environment({**self._quiet, **self._variables}, passed=self._passed)
-        login = login_of(self._preset.home, self.credentials, environment)
-        advice = f"not logged in: {self._preset.home.log_in}" if login is Login.NONE else ""
-        return replace(health, login=login, detail=advice)
+        login, log_in = self._headless.login(), self._headless.preset.home.log_in
+        advice = f"not logged in: {log_in}" if login is Login.NONE else ""
+        return replace(health, login=login, log_in=log_in, detail=advice)
 
     def _advised(self, finished: Finished) -> Finished:
         failed = finished.ending is Ending.FAILED and finished.cause is Cause.CREDENTIAL

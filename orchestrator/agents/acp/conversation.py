@@ -227,7 +227,7 @@ class Conversation:
         self, call: schema.ToolCallUpdate, options: list[schema.PermissionOption]
     ) -> str | None:
         """Returns the id of the option that the policy chooses, None for `cancelled`."""
-        told = cast(dict[str, Any], _plain(call))
+        told = self._narrator.merged(cast(dict[str, Any], _plain(call)))
         allow = not self._cancelled and self._decide(told)
         chosen = choose([(option.option_id, option.kind) for option in options], allow=allow)
         self._narrator.asked(told, granted=allow and chosen is not None)

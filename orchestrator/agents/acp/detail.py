@@ -8,6 +8,8 @@ from orchestrator.agents.stream import object_at, objects_at, text_at
 from orchestrator.agents.text import brief, plain
 from orchestrator.model.json import Json, JsonObject
 
+OTHER = "other"
+"""The kind of a call that is of no other kind."""
 _MAX_TEXT = 300
 _MAX_PATHS = 20
 

@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.agents.acp.detail import tool_detail, tool_name, tool_paths, tool_words
+from orchestrator.agents.acp.detail import OTHER, tool_detail, tool_name, tool_paths, tool_words
 from orchestrator.agents.acp.words import Head, Tail
 from orchestrator.agents.causes import cause_of
-from orchestrator.agents.stream import MAX_ANSWER, MAX_SAID, MAX_WORDS, Account, object_at, text_at
+from orchestrator.agents.stream import MAX_ANSWER, MAX_SAID, MAX_WORDS, Account, money_at, object_at, text_at
 from orchestrator.agents.text import plain, plain_text
 from orchestrator.model.agent import AgentEvent, AskedPermission, Cause, Said, Spent, ToolState, UsedTool
+from orchestrator.model.json import Json
 from orchestrator.model.run import Usage
 
 _MAX_DENIED = 10
 _MAX_OPEN = 1000
+_MAX_PATHS = 20
+_MAX_PATH = 4096
 _ENDS = {"completed": ToolState.COMPLETED, "failed": ToolState.FAILED}
 
 Update = dict[str, Any]
@@ -83,17 +86,26 @@ class Narrator:
         elif kind in ("tool_call", "tool_call_update"):
             self._call(update, is_new=kind == "tool_call")
 
+    def merged(self, call: Update) -> Update:
+        """Returns a call with what was told of it before: updates tell only what is new.
+
+        Its kind stays where it is said to be of another one now (opencode 1.18.33, when it asks).
+        """
+        before = self._open.get(_id_of(call), {})
+        told = {key: value for key, value in call.items() if value is not None}
+        if told.get("kind") == OTHER and before.get("kind"):
+            told.pop("kind")
+        return {**before, **told}
+
     def asked(self, call: Update, *, granted: bool) -> None:
-        """Takes a permission that was asked for, and the answer."""
+        """Takes a permission that was asked for, as a whole, and the answer."""
         self.flush()
-        name = str(call.get("toolCallId", ""))
-        merged = self._merged(name, call)
-        self._keep(name, merged)
-        self._tell(AskedPermission(tool_name(merged), tool_detail(merged), granted))
-        if not granted:
-            self._refused_calls.add(name)
-            if len(self.account.denied) < _MAX_DENIED:
-                self.account.denied.append(f"{tool_name(merged)}: {_title(merged)}")
+        self._keep(_id_of(call), call)
+        self._tell(AskedPermission(tool_name(call), tool_detail(call), granted))
+        if not granted and len(self._refused_calls) < _MAX_OPEN:
+            self._refused_calls.add(_id_of(call))
+        if not granted and len(self.account.denied) < _MAX_DENIED:
+            self.account.denied.append(f"{tool_name(call)}: {_title(call)}")
 
     def noise(self, line: str) -> None:
         """Takes a line that is no message: a warning that belongs on stderr."""
@@ -135,10 +147,10 @@ class Narrator:
         self._unsaid.add(clean)
 
     def _call(self, update: Update, *, is_new: bool) -> None:
-        name = str(update.get("toolCallId", ""))
+        name = _id_of(update)
         if is_new:
             self._begin_turn()
-        merged = self._merged(name, update)
+        merged = self.merged(update)
         end = _ENDS.get(str(update.get("status")))
         if end is not None:
             self._end_call(name, merged, end)
@@ -161,18 +173,17 @@ class Narrator:
         detail = dict(tool_detail(call))
         if state is ToolState.FAILED and (words := tool_words(call)):
             detail["said"] = words
-        self._tell(UsedTool(tool_name(call), detail, state, name[:200]))
-
-    def _merged(self, name: str, update: Update) -> Update:
-        told = {key: value for key, value in update.items() if value is not None}
-        return {**self._open.get(name, {}), **told}
+        self._tell(UsedTool(tool_name(call), detail, state, name))
 
     def _keep(self, name: str, call: Update) -> None:
         # The contents of a call can be megabytes; what an event tells of it is all that is needed again.
-        kept = {key: call.get(key) for key in ("toolCallId", "kind", "title")}
-        kept["locations"] = [{"path": path} for path in tool_paths(call)[:20]]
-        kept["rawInput"] = tool_detail(call).get("input")
-        self._open[name] = kept
+        detail = tool_detail(call)
+        self._open[name] = {
+            "kind": plain(text_at(call, "kind"), 80),
+            "title": detail.get("title"),
+            "locations": [{"path": plain(path, _MAX_PATH)} for path in tool_paths(call)[:_MAX_PATHS]],
+            "rawInput": detail.get("input"),
+        }
         if len(self._open) > _MAX_OPEN:
             self._open.pop(next(iter(self._open)))
 
@@ -185,12 +196,10 @@ class Narrator:
             if self._limits.turns is not None and self.turns > self._limits.turns:
                 self._reach(f"stopped after {self._limits.turns} turns of its model")
 
-    def _cost(self, cost: object) -> None:
-        amount = cost.get("amount") if isinstance(cost, dict) else None
-        is_money = isinstance(amount, int | float) and not isinstance(amount, bool) and amount >= 0
-        if not isinstance(cost, dict) or not is_money or str(cost.get("currency", "USD")).upper() != "USD":
+    def _cost(self, cost: Json) -> None:
+        total = money_at(cost, "amount") if text_at(cost, "currency").upper() == "USD" else None
+        if total is None:
             return
-        total = float(amount)  # type: ignore[arg-type]
         if not self.live:
             self._cost_before = total
             return
@@ -206,6 +215,10 @@ class Narrator:
         if not self.account.limit:
             self.account.limit = limit
             self._on_limit()
+
+
+def _id_of(call: Update) -> str:
+    return plain(str(call.get("toolCallId", ""))[:400], 200)
 
 
 def _title(call: Update) -> str:

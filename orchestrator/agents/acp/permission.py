@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.agents.acp.detail import tool_paths
+from orchestrator.agents.acp.detail import OTHER, tool_paths
 
 Decide = Callable[[dict[str, Any]], bool]
 
-_CHANGES = ("edit", "delete", "move")
+_CHANGES = ("edit", "delete", "move", OTHER, "")
+"""The kinds that may change files; of `other` and of none nobody knows."""
 
 
 def inside(worktree: Path, *further: str) -> Decide:
@@ -28,7 +29,7 @@ def inside(worktree: Path, *further: str) -> Decide:
     roots = [os.path.realpath(place) for place in places if place]
 
     def decide(call: dict[str, Any]) -> bool:
-        if call.get("kind") not in _CHANGES:
+        if (call.get("kind") or "") not in _CHANGES:
             return True
         paths = (os.path.realpath(os.path.join(worktree, path)) for path in tool_paths(call))
         return all(_is_below(path, roots) for path in paths)

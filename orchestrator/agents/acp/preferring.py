@@ -42,7 +42,7 @@ class PreferringAcp:
 
     def form(self, request: AgentRequest) -> AcpAgent | PresetAgent:
         """Returns the form that a turn is led in."""
-        preset = self.headless.preset
-        turns = request.max_turns is not None and preset.max_turns
-        cost = request.max_cost_usd is not None and preset.max_cost_usd
-        return self.headless if (turns or cost) and self.headless.is_installed() else self.acp
+        limits = {"max_turns": request.max_turns, "max_cost_usd": request.max_cost_usd}
+        asked = {name for name, limit in limits.items() if limit is not None}
+        keeps = asked & self.headless.hard_limits
+        return self.headless if keeps and self.headless.is_installed() else self.acp

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from orchestrator.agents.llm.keeping import KeptConversation
 from orchestrator.agents.llm.order import Mode, ModelSpec, Order, Permission, ToolSpec
 from orchestrator.agents.llm.providers import NEEDS_NO_KEY, PROVIDERS, key_of
 from orchestrator.agents.llm.stream import WorkerStream
@@ -78,18 +79,22 @@ class LlmAgent:
         """Returns whether its packages are there, and whether it has a key; asks nobody."""
         if self.setting.model is None:
             return AgentHealth(Health.READY, detail=f"brought by the entry point {self.setting.entry}")
-        if not has_extra() and self._needs_extra:
+        if not has_extra() and self.needs_extra:
             return AgentHealth(
                 Health.BROKEN, detail=f"the package pydantic-ai-slim is not installed: {INSTALL}"
             )
         provider = self.setting.model.provider
         if provider in NEEDS_NO_KEY or provider not in PROVIDERS:
             return AgentHealth(Health.READY, version=self._model_name)
-        has_key = bool(key_of(provider, {**os.environ, **self.setting.variables}))
-        missing = f"no key: set {PROVIDERS[provider].keys[0]}, or name it under `secrets`"
-        login = Login.KEY if has_key else Login.NONE
+        if key_of(provider, {**os.environ, **self.setting.variables}):
+            return AgentHealth(Health.READY, version=self._model_name, login=Login.KEY)
+        variable = PROVIDERS[provider].keys[0]
         return AgentHealth(
-            Health.READY, version=self._model_name, detail="" if has_key else missing, login=login
+            Health.READY,
+            version=self._model_name,
+            detail=f"no key: {variable} is not set",
+            login=Login.NONE,
+            log_in=f"Set {variable}",
         )
 
     def run(
@@ -98,16 +103,17 @@ class LlmAgent:
         """Yields the events of one turn; see `turn.take_turn`.
 
         Raises:
-            DiskFailed: the transcript cannot be written.
+            DiskFailed: transcript or conversation cannot be written.
         """
         if request.continues and (not _SESSION.fullmatch(request.continues) or self._mode != "tools"):
             words = f"{request.continues[:100]!r} can be no session of its own"
             yield Finished(Ending.FAILED, None, words, Usage(), cause=Cause.SESSION_LOST)
             return
-        stream = WorkerStream()
-        for event in take_turn(
-            self._invocation(request, stream), request, worktree=worktree, cancelled=cancelled
-        ):
+        stream, order = WorkerStream(), self._order(request)
+        kept = KeptConversation(Path(order.session_file), self._redactor)
+        invocation = self._invocation(order, stream)
+        for event in take_turn(invocation, request, worktree=worktree, cancelled=cancelled):
+            kept.add(stream.messages)
             yield replace(event, wrote=tuple(stream.wrote)) if isinstance(event, Finished) else event
 
     @property
@@ -117,7 +123,8 @@ class LlmAgent:
         return "tools" if self.setting.model.uses_tools else "text"
 
     @property
-    def _needs_extra(self) -> bool:
+    def needs_extra(self) -> bool:
+        """Returns whether it needs more than the standard library to talk to its provider."""
         model = self.setting.model
         return model is not None and (model.uses_tools or model.provider != "ollama")
 
@@ -131,13 +138,13 @@ class LlmAgent:
         known = PROVIDERS.get(self.setting.model.provider) if self.setting.model is not None else None
         return known.keys if known is not None else ()
 
-    def _invocation(self, request: AgentRequest, stream: WorkerStream) -> Invocation:
+    def _invocation(self, order: Order, stream: WorkerStream) -> Invocation:
         setting = self.setting
         known = PROVIDERS.get(setting.model.provider) if setting.model is not None else None
         places = [place for place in sys.path if os.path.isabs(place)]
         return Invocation(
             argv=(sys.executable, "-I", "-c", _BOOTSTRAP, json.dumps(places)),
-            stdin=self._order(request).encode(),
+            stdin=order.encode(),
             variables=setting.variables,
             passed=(*known.keys, *known.addresses) if known is not None else (),
             limits=setting.limits,
@@ -156,7 +163,7 @@ class LlmAgent:
             mode=self._mode,
             prompt=request.prompt,
             session=session,
-            session_file=os.path.abspath(root / SESSIONS / f"{session}.json"),
+            session_file=os.path.abspath(root / SESSIONS / f"{session}.jsonl"),
             marker=request.marker,
             model=setting.model,
             entry=setting.entry,
@@ -177,15 +184,15 @@ def has_extra() -> bool:
     return importlib.util.find_spec("pydantic_ai") is not None
 
 
-def require_extra(name: str) -> None:
-    """Returns when the package that talks to providers is installed.
+def require_extra(agent: LlmAgent) -> None:
+    """Returns when the packages that an agent talks to its provider with are installed.
 
     Raises:
-        Refused: `extra-missing`, it is not.
+        Refused: `extra-missing`, they are not.
     """
-    if not has_extra():
+    if agent.needs_extra and not has_extra():
         raise Refused(
-            f"Agent {name} needs the package pydantic-ai-slim, which is not installed.",
+            f"Agent {agent.name} needs the package pydantic-ai-slim, which is not installed.",
             code="extra-missing",
             hint=INSTALL,
         )

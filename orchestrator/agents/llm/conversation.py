@@ -1,4 +1,4 @@
-"""Keeps a conversation with a model, without secrets, so that a later turn can go on with it."""
+"""Reads a conversation that was kept, and makes it fit for the model."""
 
 from __future__ import annotations
 
@@ -15,54 +15,44 @@ from pydantic_ai.messages import (
 )
 
 from orchestrator.errors import Refused
-from orchestrator.fs.disk import Disk
-from orchestrator.redaction.redactor import Redactor
+from orchestrator.model.json import JsonObject
 
-_SCHEMA_VERSION = 1
 _LEFT_OUT = "(left out: the conversation has become too long; use the tool again if you need this)"
 _CHARACTERS_PER_TOKEN = 3.5
 _SHARE = 0.75
 
 
-class ConversationFile:
-    """One conversation on disk: replaced as a whole after every step, readable by its owner alone."""
+def kept(path: Path, session: str) -> list[ModelMessage]:
+    """Returns a conversation as far as it is whole: calls of tools that were never answered are cut.
 
-    def __init__(self, path: Path, redactor: Redactor) -> None:
-        self._path = path
-        self._redactor = redactor
-        self._disk = Disk()
+    Raises:
+        Refused: `session-lost`, it is not there or cannot be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn, or nothing
+        messages = ModelMessagesTypeAdapter.validate_python([json.loads(line) for line in lines])
+    except (OSError, ValueError, ValidationError) as error:
+        raise _lost(session) from error
+    while messages and isinstance(messages[-1], ModelResponse) and messages[-1].tool_calls:
+        messages.pop()
+    if not messages:
+        raise _lost(session)
+    return messages
 
-    def load(self, session: str) -> list[ModelMessage]:
-        """Returns the conversation as far as it is whole: calls of tools that were never answered are cut.
 
-        Raises:
-            Refused: `session-lost`, it is not there or cannot be read.
-        """
-        try:
-            data = json.loads(self._path.read_bytes())
-            if data["schema_version"] != _SCHEMA_VERSION:
-                raise ValueError(f"its format is {data['schema_version']!r}")
-            messages = ModelMessagesTypeAdapter.validate_python(data["messages"])
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-            raise Refused(
-                f"The session {session} does not exist any more.",
-                code="session-lost",
-                hint="Begin a new one: the work that was done is in the tree.",
-            ) from error
-        while messages and isinstance(messages[-1], ModelResponse) and messages[-1].tool_calls:
-            messages.pop()
-        return messages
+def told(message: ModelMessage) -> JsonObject:
+    """Returns a message as it is told and kept."""
+    (dumped,) = ModelMessagesTypeAdapter.dump_python([message], mode="json")
+    assert isinstance(dumped, dict)
+    return dumped
 
-    def save(self, messages: list[ModelMessage]) -> None:
-        """Keeps the conversation; durable when it returns.
 
-        Raises:
-            DiskFailed: it cannot be written.
-        """
-        dumped = ModelMessagesTypeAdapter.dump_python(messages, mode="json")
-        clean = self._redactor.json({"schema_version": _SCHEMA_VERSION, "messages": dumped})
-        self._disk.make_dir(self._path.parent)
-        self._disk.write(self._path, json.dumps(clean).encode() + b"\n")
+def _lost(session: str) -> Refused:
+    return Refused(
+        f"The session {session} does not exist any more.",
+        code="session-lost",
+        hint="Begin a new one: the work that was done is in the tree.",
+    )
 
 
 def within(messages: list[ModelMessage], context_window: int | None) -> list[ModelMessage]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic_ai.exceptions import (
     AgentRunError,
     ModelAPIError,
@@ -45,5 +47,5 @@ def _root(error: BaseException) -> str:
     found, seen = error, 0
     while (before := found.__cause__ or found.__context__) is not None and seen < 20:
         found, seen = before, seen + 1
-    words = found.strerror if isinstance(found, OSError) and found.strerror else str(found)
+    words = os.strerror(found.errno) if isinstance(found, OSError) and found.errno else str(found)
     return (words or type(found).__name__).splitlines()[0][:_MAX_WORDS]

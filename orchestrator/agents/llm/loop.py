@@ -21,7 +21,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from orchestrator.agents.confined import PathRefused
-from orchestrator.agents.llm.conversation import ConversationFile, within
+from orchestrator.agents.llm import conversation
 from orchestrator.agents.llm.order import ModelSpec
 from orchestrator.agents.llm.telling import Teller
 from orchestrator.agents.llm.tool import Arguments, Tool, ToolProblem
@@ -57,7 +57,6 @@ class Means:
     settings: ModelSettings
     tools: Mapping[str, Tool]
     teller: Teller
-    file: ConversationFile
     redactor: Redactor
 
 
@@ -73,36 +72,37 @@ class Loop:
         """Works until the model has come to its end, and tells everything.
 
         Raises:
-            ModelAPIError: the provider refused, or was not reached.
-            OrchestratorError: the conversation cannot be kept.
+            AgentRunError: the provider refused, was not reached, or answered nonsense.
         """
-        teller, messages = self._means.teller, [*history, _asked(prompt, is_new=not history)]
+        teller, messages = self._means.teller, list(history)
+        self._add(messages, _asked(prompt, is_new=not history))
         limit = max_turns if max_turns is not None else MAX_TURNS
         for _ in range(limit):
-            self._means.file.save(messages)
             response = await self._ask(messages)
-            messages.append(response)
+            self._add(messages, response)
             if response.text:
                 teller.said(response.text)
             if not response.tool_calls:
-                self._means.file.save(messages)
                 return self._end(response)
             answers = [await self._answer(call) for call in response.tool_calls]
-            messages.append(ModelRequest(answers))
+            self._add(messages, ModelRequest(answers))
             self._useless = 0 if any(part.outcome == "success" for part in answers) else self._useless + 1
             if self._useless >= MAX_USELESS:
                 return teller.error(f"in {MAX_USELESS} turns in a row no tool that it called did anything")
-        self._means.file.save(messages)
         if max_turns is not None:
             return teller.limit(f"it has had its {max_turns} turns")
         return teller.error(f"it did not come to an end in {MAX_TURNS} turns")
+
+    def _add(self, messages: list[ModelMessage], message: ModelMessage) -> None:
+        messages.append(message)
+        self._means.teller.message(conversation.told(message))
 
     async def _ask(self, messages: list[ModelMessage]) -> ModelResponse:
         means = self._means
         means.teller.beat()
         async with model_request_stream(
             means.model,
-            within(messages, means.spec.context_window),
+            conversation.within(messages, means.spec.context_window),
             model_settings=means.settings,
             model_request_parameters=_parameters(means.tools),
         ) as stream:
@@ -141,7 +141,7 @@ class Loop:
         if tool is None or given is None:
             words = "there is no such tool" if tool is None else "the arguments are no JSON object"
             teller.tool(call.tool_call_id, call.tool_name, ToolState.FAILED, {"error": words})
-            return ToolReturnPart(call.tool_name, f"error: {words}", call.tool_call_id, outcome="failed")
+            return ToolReturnPart(call.tool_name, words, call.tool_call_id, outcome="failed")
         if tool.permission != "allow":
             teller.permission(tool.name, given, granted=False)
             teller.tool(call.tool_call_id, tool.name, ToolState.DENIED, given)
@@ -160,11 +160,11 @@ def _use(tool: Tool, given: Mapping[str, Json]) -> tuple[ToolState, str]:
     try:
         return ToolState.COMPLETED, tool.do(Arguments(given))
     except (ToolProblem, PathRefused) as problem:
-        return ToolState.FAILED, f"error: {problem}"
+        return ToolState.FAILED, str(problem)
     except OrchestratorError as error:
-        return ToolState.FAILED, f"error: {error.message}"
+        return ToolState.FAILED, error.message
     except OSError as error:
-        return ToolState.FAILED, f"error: {error.strerror or error}"
+        return ToolState.FAILED, error.strerror or str(error)
 
 
 def _arguments(call: ToolCallPart) -> dict[str, Json] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from orchestrator.agents.stream import Account, count_at, money_at, object_at, text_at
@@ -12,11 +13,16 @@ from orchestrator.model.run import Usage
 
 
 class WorkerStream:
-    """Implements `StreamParser`; `wrote` are the files that were taken from an answer."""
+    """Implements `StreamParser`.
+
+    `wrote` are the files that were taken from an answer; `messages` those of the conversation that nobody
+    has kept yet.
+    """
 
     def __init__(self) -> None:
         self.account = Account()
         self.wrote: list[WrittenFile] = []
+        self.messages: deque[JsonObject] = deque()
 
     def read(self, message: JsonObject) -> list[AgentEvent]:
         """Returns the events of one message."""
@@ -42,6 +48,8 @@ class WorkerStream:
     def _note(self, kind: str, message: JsonObject) -> None:
         account = self.account
         match kind:
+            case "message":
+                self.messages.append(object_at(message, "message"))
             case "wrote":
                 path, sha256 = text_at(message, "path"), text_at(message, "sha256")
                 self.wrote.append(WrittenFile(path, sha256, count_at(message, "size_bytes") or 0))

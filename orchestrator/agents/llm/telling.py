@@ -17,8 +17,8 @@ _MAX_DETAIL = 2000
 class Teller:
     """Tells what happens, each fact at once; from any thread.
 
-    The kinds are `opened`, `said`, `tool`, `permission`, `spent`, `request`, `wrote`, `beat`, `limit`,
-    `error` and `done`; `stream.WorkerStream` reads them.
+    The kinds are `opened`, `message`, `said`, `tool`, `permission`, `spent`, `request`, `wrote`, `beat`,
+    `limit`, `error` and `done`; `stream.WorkerStream` reads them.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -29,6 +29,10 @@ class Teller:
     def opened(self, session: str, model: str) -> None:
         """Tells the id of the conversation, and the model."""
         self._tell("opened", session=session, model=model)
+
+    def message(self, message: JsonObject) -> None:
+        """Tells a message of the conversation, whole, so that it can be kept."""
+        self._tell("message", message=message)
 
     def said(self, text: str) -> None:
         """Tells what the model says."""

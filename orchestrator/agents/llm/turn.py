@@ -14,7 +14,7 @@ from pydantic_ai.messages import ModelMessage
 from orchestrator.agents.confined import ConfinedTree
 from orchestrator.agents.llm import entries, failure, textual
 from orchestrator.agents.llm.commands import CommandTools, Surroundings, environment_of_commands
-from orchestrator.agents.llm.conversation import ConversationFile
+from orchestrator.agents.llm.conversation import kept
 from orchestrator.agents.llm.files import FileTools
 from orchestrator.agents.llm.loop import Loop, Means
 from orchestrator.agents.llm.order import Order
@@ -42,8 +42,7 @@ def take(
         return textual.take(order, teller, environment, redactor, tree)
     traffic = Traffic(teller.request, silence_s=order.timeout_s)
     model = model_of(spec, environment, traffic.client) if made is None else entries.as_model(spec, made)
-    file = ConversationFile(Path(order.session_file), redactor)
-    history = file.load(order.session) if order.continues else []
+    history = kept(Path(order.session_file), order.session) if order.continues else []
     teller.opened(order.session, spec.name)
     means = Means(
         spec=spec,
@@ -51,7 +50,6 @@ def take(
         settings=settings_of(spec),
         tools=tools_of(order, teller, environment, redactor, ConfinedTree(tree)),
         teller=teller,
-        file=file,
         redactor=redactor,
     )
     host = host_of(spec, environment)

@@ -1,7 +1,7 @@
 """The process in which a turn of the built-in agent runs; a supervised child like any other agent.
 
 It reads one `Order` from stdin and tells one JSON object a line on stdout. Keys come by its environment
-alone. Killed at any moment it leaves the files of the tree and the conversation of the last whole step.
+alone. Killed at any moment it leaves the files of the tree, and what it has told of the conversation.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ turn: the steps of a prompt, each an object whose first key is one of
   end REASON (with usage, meta) · error {..}: answers the prompt
   raw TEXT: a line on stdout · warn TEXT: a line on stderr
   flood N: as many chunks of text · huge BYTES: one message
+  permission CALL (with options: [kinds]): asks for it without a further word
   request METHOD: asks the client and says what the answer was
   close: ends its stdout · die STATUS · hang: `stage.hang()` · until_cancel: waits for `session/cancel`.
 """
@@ -133,6 +134,10 @@ class Agent:
         answer = self.await_answer(number)
         self.do_say(json.dumps(answer.get("error", {}).get("code")), {})
 
+    def do_permission(self, call: str, step: Json) -> None:
+        asked = permission(call, "", step["options"])
+        self.await_answer(self.request("session/request_permission", asked))
+
     def do_raw(self, text: str, _: Json) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
@@ -218,7 +223,8 @@ class Agent:
 def permission(call: str, kind: str, kinds: list[str]) -> Json:
     """Returns a request for permission whose options have ids of this agent's own."""
     options = [{"optionId": f"{one}!", "name": one, "kind": one} for one in kinds]
-    return {"sessionId": SESSION, "toolCall": {"toolCallId": call, "kind": kind}, "options": options}
+    told = {"toolCallId": call, **({"kind": kind} if kind else {})}
+    return {"sessionId": SESSION, "toolCall": told, "options": options}
 
 
 def usd(amount: float) -> Json:

@@ -17,7 +17,7 @@ from orchestrator.agents.acp.speaker import SPEAKERS
 from orchestrator.agents.preset import PresetAgent
 from orchestrator.agents.registry import build, discover, pick_default, require
 from orchestrator.config.schema import Agent as AgentConfig
-from orchestrator.errors import Refused
+from orchestrator.errors import CredentialMissing, Refused
 from orchestrator.model.agent import AgentRequest, Cause, Ending, Finished, Health, Login
 from tests.agents.acp import fake_agent
 
@@ -232,6 +232,10 @@ def test_who_is_not_logged_in_is_told_how_to(
     health = agent.probe()
     *_, end = agent.run(request_, worktree=worktree, cancelled=lambda: False)
 
+    with pytest.raises(CredentialMissing) as error:
+        require(agent)
+    assert (error.value.code, error.value.exit_status) == ("agent-login", 4)
+    assert error.value.hint.startswith("codex login, or store a key with: ")
     assert (health.login, health.detail) == (Login.NONE, "not logged in: codex login")
     assert isinstance(end, Finished)
     assert (end.ending, end.cause) == (Ending.FAILED, Cause.CREDENTIAL)

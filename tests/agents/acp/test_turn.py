@@ -114,6 +114,17 @@ def test_a_change_outside_of_the_tree_is_refused_and_a_command_is_not(scripted: 
     assert (lines.count("reject_once!"), lines.count("allow_once!")) == (1, 1)
 
 
+def test_a_permission_is_judged_by_all_that_was_told_of_its_call(scripted: Scripted) -> None:
+    # The request names the call alone; its files were told when the call began, as copilot does.
+    call = {"sessionUpdate": "tool_call", "toolCallId": "call-1", "kind": "edit", "title": "Write"}
+    announced = {"update": {**call, "locations": [{"path": "/etc/hosts"}], "status": "pending"}}
+
+    end = scripted.end(announced, {"permission": "call-1", "options": ASKED}, END)
+
+    assert end.ending is Ending.DENIED
+    assert "reject_once!" in (scripted.place / "heard.jsonl").read_text()
+
+
 @pytest.mark.parametrize("name", ["claude", "codex", "gemini", "copilot"])
 def test_the_mode_of_a_preset_is_set_when_it_is_offered(name: str, scripted: Scripted) -> None:
     (wanted,) = SPEAKERS[name].modes

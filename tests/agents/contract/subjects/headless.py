@@ -70,4 +70,10 @@ def make(name: str, play: Play, place: Path, redactor: Redactor) -> Iterator[Age
     yield PresetAgent(name, PRESETS[name], variables=variables, redactor=redactor)
 
 
-SUBJECTS = tuple(Subject(name, partial(make, name), metered=name != "copilot") for name in PRESETS)
+# All are supervised by the same code, so one of them hangs for all.
+_PLAYS = {"claude": frozenset(Play)}
+_OTHERS = frozenset(Play) - {Play.HANG}
+SUBJECTS = tuple(
+    Subject(name, partial(make, name), plays=_PLAYS.get(name, _OTHERS), metered=name != "copilot")
+    for name in PRESETS
+)
