@@ -8,20 +8,27 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.cli.front import main
 
 
 def called(
-    place: Path, *arguments: str, stdin: str = "", **environment: str
+    place: Path,
+    *arguments: str,
+    stdin: str = "",
+    only: Mapping[str, str] | None = None,
+    **added: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Returns what a command line said and ended with, called in a directory; variables are added."""
+    """Returns what a command line said and ended with, called in a directory.
+
+    Its environment is this process's, or `only` what is given, and the variables that are added.
+    """
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
         contextlib.chdir(place),
-        _added(environment),
+        _environment({**(os.environ if only is None else only), **added}),
         _typed(stdin),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -50,11 +57,16 @@ def _typed(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _added(variables: dict[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
-    os.environ.update(variables)
+    _become(variables)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        _become(before)
+
+
+def _become(variables: Mapping[str, str]) -> None:
+    for name in set(os.environ) - set(variables):
+        del os.environ[name]
+    os.environ.update(variables)
