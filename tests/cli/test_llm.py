@@ -95,3 +95,18 @@ def test_where_models_are_and_what_tools_run_is_approved_like_commands(project: 
 
     assert "models.main: asks x of openai at https://models.example/v1, with your key for it" in shown.out
     assert "tools.tests: make test, permission ask" in shown.out
+
+
+def test_a_model_that_nobody_serves_is_shown_as_broken_beside_the_others(
+    project: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    (project / ".orchestrator" / "workflow.yaml").write_text("agents: {helper: {kind: llm}}\n")
+
+    listed = call("agents", "--json", cwd=project)
+    checked = call("agents", "check", "helper", cwd=project)
+
+    (helper,) = [each for each in listed.json["agents"] if each["name"] == "helper"]
+    assert helper["health"] == "broken"
+    assert "No model is configured" in helper["detail"]
+    assert checked.status == 2

@@ -79,7 +79,7 @@ class LlmAgent:
         """Returns whether its packages are there, and whether it has a key; asks nobody."""
         if self.setting.model is None:
             return AgentHealth(Health.READY, detail=f"brought by the entry point {self.setting.entry}")
-        if not has_extra() and self._needs_extra:
+        if not has_extra() and self.needs_extra:
             return AgentHealth(
                 Health.BROKEN, detail=f"the package pydantic-ai-slim is not installed: {INSTALL}"
             )
@@ -123,7 +123,8 @@ class LlmAgent:
         return "tools" if self.setting.model.uses_tools else "text"
 
     @property
-    def _needs_extra(self) -> bool:
+    def needs_extra(self) -> bool:
+        """Returns whether it needs more than the standard library to talk to its provider."""
         model = self.setting.model
         return model is not None and (model.uses_tools or model.provider != "ollama")
 
@@ -183,15 +184,15 @@ def has_extra() -> bool:
     return importlib.util.find_spec("pydantic_ai") is not None
 
 
-def require_extra(name: str) -> None:
-    """Returns when the package that talks to providers is installed.
+def require_extra(agent: LlmAgent) -> None:
+    """Returns when the packages that an agent talks to its provider with are installed.
 
     Raises:
-        Refused: `extra-missing`, it is not.
+        Refused: `extra-missing`, they are not.
     """
-    if not has_extra():
+    if agent.needs_extra and not has_extra():
         raise Refused(
-            f"Agent {name} needs the package pydantic-ai-slim, which is not installed.",
+            f"Agent {agent.name} needs the package pydantic-ai-slim, which is not installed.",
             code="extra-missing",
             hint=INSTALL,
         )
