@@ -36,8 +36,9 @@ class Scene:
         return [sys.executable, "-c", CODE, *arguments]
 
     def environment(self) -> dict[str, str]:
-        """Returns the environment of the command: this package, and no byte code written."""
-        return {**os.environ, "PYTHONPATH": PACKAGE, "PYTHONDONTWRITEBYTECODE": "1"}
+        """Returns the environment of the command: this package, no byte code written, no line counted."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        return {**kept, "PYTHONPATH": PACKAGE, "PYTHONDONTWRITEBYTECODE": "1"}
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs the command to its end."""
