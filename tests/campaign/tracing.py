@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tests.campaign.scene import Scene
 
@@ -29,6 +30,7 @@ ALL = (
 )
 """Calls that change anything, contents too."""
 
+Each = TypeVar("Each")
 Point = tuple[str, int]
 """The name of a call, and its ordinal among the calls of that name in its task: as strace counts."""
 
@@ -72,7 +74,7 @@ def points(log: Path, *, below: Path, calls: Sequence[str] = NAMES) -> list[Poin
     return list(found)
 
 
-def spread(found: Sequence[Point], number: int) -> list[Point]:
+def spread(found: Sequence[Each], number: int) -> list[Each]:
     """Returns that many points, the first and the last among them, evenly spread."""
     if len(found) <= number:
         return list(found)

@@ -20,6 +20,7 @@ from orchestrator.errors import Locked
 from orchestrator.fs.effects import observe
 from orchestrator.model.ids import RunId
 from orchestrator.model.run import ExecutionStatus, RunStatus
+from tests.campaign.tracing import spread
 from tests.conftest import GitCall
 from tests.engine.scene import Scene
 
@@ -91,9 +92,8 @@ def test_kill_at_any_durable_effect_of_a_run_ends_in_the_undisturbed_result(
     count = effects_of(scene, lambda: scene.run(command=agent, run_id="whole"))
     whole = result(git, scene.root, "orchestrator/whole")
     refs = git(scene.root, "for-each-ref", "refs/heads/main", "refs/tags", "refs/stash")
-    step = 1 if every else max(1, count // 20)
 
-    for effect in range(1 + (not every), count + 1, step):
+    for effect in spread(range(1, count + 1), count if every else 6):
         run_id = RunId(f"k{effect}")
         killed_at(effect, lambda name=run_id: scene.run(command=agent, run_id=name))  # type: ignore[misc]
         finish(scene, run_id, agent)
@@ -142,8 +142,7 @@ def test_kill_at_any_durable_effect_of_a_merge_and_its_undo_is_settled(
     undos = effects_of(scene, undo)
     assert git(scene.root, "rev-parse", "HEAD") == first
 
-    step = 1 if every else 6
-    for effect in range(1, merges + 1, step):
+    for effect in spread(range(1, merges + 1), merges if every else 4):
         killed_at(effect, merge)
         with scene.open():
             pass  # settles
@@ -152,7 +151,7 @@ def test_kill_at_any_durable_effect_of_a_merge_and_its_undo_is_settled(
             merge()
         assert state() == after
         undo()
-    for effect in range(1, undos + 1, step):
+    for effect in spread(range(1, undos + 1), undos if every else 4):
         merge()
         killed_at(effect, undo)
         with scene.open():
