@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.scene import Scene, kill_all
-from tests.campaign.tracing import ALL, Point, broken, points, spread, traced
+from tests.campaign.tracing import ALL, Point, broken, points, traced
 from tests.conftest import GitCall
 from tests.migrate.building import Facts, contents, litter, put, rows, snapshot
+from tests.sampling import spread
 from tests.takeover import w_files
 
 pytestmark = pytest.mark.usefixtures("strace")

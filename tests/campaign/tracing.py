@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from tests.campaign.scene import Scene
 
@@ -30,7 +29,6 @@ ALL = (
 )
 """Calls that change anything, contents too."""
 
-Each = TypeVar("Each")
 Point = tuple[str, int]
 """The name of a call, and its ordinal among the calls of that name in its task: as strace counts."""
 
@@ -72,10 +70,3 @@ def points(log: Path, *, below: Path, calls: Sequence[str] = NAMES) -> list[Poin
             if str(below) in line or re.match(r'\d+\s+\w+\("[^/]', line):
                 found[match[2], count[key]] = None
     return list(found)
-
-
-def spread(found: Sequence[Each], number: int) -> list[Each]:
-    """Returns that many points, the first and the last among them, evenly spread."""
-    if len(found) <= number:
-        return list(found)
-    return [found[at * (len(found) - 1) // (number - 1)] for at in range(number)]
