@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orchestrator
+from tests.command import called
 
 CODE = "import sys; from orchestrator.cli.front import main; sys.exit(main())"
 PACKAGE = str(Path(orchestrator.__file__).parents[1])
@@ -40,9 +41,7 @@ class Scene:
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs the command to its end."""
-        return subprocess.run(
-            self.words(*arguments), cwd=self.place, env=self.environment(), capture_output=True, text=True
-        )
+        return called(self.place, *arguments)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts the command in a session of its own."""
