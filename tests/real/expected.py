@@ -47,8 +47,8 @@ SHOWN: Mapping[str, str] = {
 }
 
 RUNS: Mapping[str, str] = {
-    "thorough": "The workflow `thorough` with codex, copilot, gemini and claude, its owner killed with SIGKILL "
-    "while gemini works on the third step, then resumed",
+    "thorough": "The workflow `thorough` with codex, copilot, gemini and claude, its owner killed with "
+    "SIGKILL while gemini works on the third step, then resumed",
     "budget[codex]": "`run --max-turns 3` with codex, headless, which uses its tools for ever",
     "budget[gemini]": "`run --max-turns 3` with gemini, over ACP, which uses its tools for ever",
 }
