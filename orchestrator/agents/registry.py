@@ -13,7 +13,7 @@ from orchestrator.agents.acp.agent import AcpAgent, has_sdk, require_sdk
 from orchestrator.agents.acp.preferring import PreferringAcp
 from orchestrator.agents.acp.speaker import SPEAKERS, Speaker
 from orchestrator.agents.command import CommandAgent
-from orchestrator.agents.llm.agent import LlmAgent
+from orchestrator.agents.llm.agent import LlmAgent, require_extra
 from orchestrator.agents.llm.making import Means, llm_agent, package_agent, provider_of
 from orchestrator.agents.llm.providers import PROVIDERS
 from orchestrator.agents.places import LimitedAgent, Places
@@ -113,12 +113,14 @@ def require(agent: AnyAgent, given: Collection[str] = ()) -> AgentHealth:
     Raises:
         CredentialMissing: `agent-login`, nobody is logged in and it has no key.
         Refused: `agent-missing` or `agent-broken`; nothing was changed.
-        Refused: `extra-missing`, it is led over ACP and the package for that is not installed.
+        Refused: `extra-missing`, the packages that it is led with, or talks with, are not installed.
     """
     if isinstance(agent, LimitedAgent):
         return require(agent.agent, given)
     if isinstance(agent, AcpAgent):
         require_sdk(agent.name)
+    if isinstance(agent, LlmAgent):
+        require_extra(agent)
     health = agent.probe()
     if health.health is Health.READY:
         _require_login(agent, health, given)

@@ -78,21 +78,20 @@ def _health(call: Invocation, name: str | None) -> list[tuple[str, AgentHealth]]
     from orchestrator.agents.preset import PRESETS
     from orchestrator.agents.registry import Reach, build
 
+    def look(each: str) -> AgentHealth:
+        try:
+            return build(each, configured, reach=Reach(config)).probe()
+        except Refused as error:
+            if name is not None:
+                raise
+            return AgentHealth(Health.BROKEN, detail=error.message.rstrip("."))
+
     config = load_configuration(call).config
     configured = config.agents
     if not _is_trusted(call):
         configured = {key: agent.model_copy(update={"env": {}}) for key, agent in configured.items()}
-    reach = Reach(config)
-    if name is not None:
-        return [(name, build(name, configured, reach=reach).probe())]
-    found: list[tuple[str, AgentHealth]] = []
-    for each in (*configured, *(preset for preset in PRESETS if preset not in configured)):
-        try:
-            health = build(each, configured, reach=reach).probe()
-        except Refused as error:  # one of them that cannot even be made must not hide the others
-            health = AgentHealth(Health.BROKEN, detail=error.message)
-        found.append((each, health))
-    return found
+    names = [name] if name is not None else [*configured, *(p for p in PRESETS if p not in configured)]
+    return [(each, look(each)) for each in names]
 
 
 def _is_trusted(call: Invocation) -> bool:

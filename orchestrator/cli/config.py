@@ -13,6 +13,7 @@ from orchestrator.cli.table import columns
 
 if TYPE_CHECKING:
     from orchestrator.config.load import LoadedConfig
+    from orchestrator.config.prompts import SuppliedPrompt
     from orchestrator.model.json import Json
 
 app = new_application(cls=Group, add_help_option=False)
@@ -100,17 +101,29 @@ def schema(ctx: typer.Context) -> int:
 def validate(ctx: typer.Context) -> int:
     """Check configuration and templates of prompts; every problem is named with its place."""
     call = invocation(ctx)
-    from pathlib import Path
-
-    from orchestrator.config.prompts import check_config_prompts, supplied_prompts
+    from orchestrator.config.prompts import check_config_prompts
 
     loaded = load_configuration(call)
-    located = call.locate()
-    check_config_prompts(loaded.config, supplied_prompts(Path(located.checkout), Path(located.home)))
+    check_config_prompts(loaded.config, _supplied_prompts(call))
     if call.screen.as_json:
         call.screen.json({"valid": True, "digest": loaded.digest})
     call.screen.out("The configuration is valid.")
     return 0
+
+
+def _supplied_prompts(call: Invocation) -> tuple[SuppliedPrompt, ...]:
+    from pathlib import Path
+
+    from orchestrator.config.prompts import supplied_prompts
+    from orchestrator.errors import Refused
+
+    try:
+        located = call.locate()
+    except Refused as refusal:
+        if refusal.code != "not-a-repository":
+            raise
+        return ()
+    return supplied_prompts(Path(located.checkout), Path(located.home))
 
 
 @app.command("explain", cls=Command, add_help_option=False)

@@ -201,6 +201,8 @@ def take_back(call: Invocation, mover: Mover, name: str | None, *, force: bool, 
     if not call.screen.as_json or dry_run:
         _say_returns(call, returns, dry_run=dry_run)
     if dry_run:
+        if not returns and not call.screen.as_json:
+            call.screen.out("There is no migration to take back.")
         return 0
     record = mover.rolled_back_next(name)
     shown = name or (record.plan.id if record is not None else "")

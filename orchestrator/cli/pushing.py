@@ -44,8 +44,8 @@ def agree(call: Invocation, *, wanted: bool) -> dict[str, Json]:
         call.screen.out(f"State is no longer pushed to {place.shown}.")
         return {"remote": place.shown, "agreed": False, "transport": None}
     store.give(place.url)
-    paths = OrchestratorPaths(Path(located.home))
     agreed = f"You agreed that state of runs is pushed to {place.shown}."
+    paths = OrchestratorPaths(Path(located.home))
     try:
         found = probe_transport(remote, paths, session.transports, carried=carried)
     except Refused as refusal:

@@ -117,7 +117,8 @@ class Recorder:
         with self._lock:
             self._group.append((kind, facts))
             is_full = len(self._group) >= _MAX_GROUP
-        self._filled.set()
+        if not self._filled.is_set():
+            self._filled.set()
         if is_full:
             self._write()
 

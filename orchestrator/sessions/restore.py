@@ -23,6 +23,7 @@ from orchestrator.model.record import Checkpoint
 from orchestrator.model.run import ExecutionStatus, Run, RunProgress
 from orchestrator.paths import is_session_id, names
 from orchestrator.repo import results
+from orchestrator.repo.history import read_small
 from orchestrator.repo.remote import Remote
 from orchestrator.repo.removal import DISCARDED_REFS, forget_incoming
 from orchestrator.repo.repository import Repository
@@ -40,7 +41,7 @@ from orchestrator.sessions.giving_way import (
 )
 from orchestrator.sessions.lease import LOOK_S, parse_remote_name
 from orchestrator.sessions.saved import Saved, read_saved
-from orchestrator.sessions.segments import chain_ref, invalid
+from orchestrator.sessions.segments import chain_ref, digest_of, invalid
 from orchestrator.state.document import parsed
 from orchestrator.state.layout import make_directories, rebuild_layout
 from orchestrator.state.manager import StateManager
@@ -342,11 +343,16 @@ def _put_refs(repository: Repository, saved: Saved, here: Mapping[str, ObjectId]
 
 
 def _put_papers(target: Target, saved: Saved) -> None:
+    """Writes the papers; another one that is here under the name of one is kept beside it."""
     disk, places = Disk(), {path: target.paths.artifacts_dir / path for path in saved.papers}
-    missing = [path for path, place in places.items() if not os.path.lexists(place)]
+    held = {path: digest_of(read_small(place)) for path, place in places.items() if os.path.lexists(place)}
+    missing = [path for path, (_, digest) in saved.papers.items() if held.get(path) != digest]
     for path, data in saved.contents(target.repository.git, missing):
-        disk.make_dir(places[path].parent)
-        disk.write(places[path], data)
+        place = places[path]
+        disk.make_dir(place.parent)
+        if path in held:
+            disk.rename(place, place.with_name(f"{place.name}.here-{held[path][:12]}"))
+        disk.write(place, data)
 
 
 def _here(target: Target, saved: Saved, checkpoints: Sequence[Checkpoint]) -> JsonObject:

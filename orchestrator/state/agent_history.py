@@ -10,7 +10,10 @@ from orchestrator.state.snapshot import open_to_read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from collections.abc import Sequence
+    from typing import Any, TypedDict
+
+    Row = tuple[Any, ...]
 
     class Seen(TypedDict):
         """How an agent was seen; `what` is `checked` or `worked`, `how` its health or how its step ended."""
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
         ok: bool
 
 
-_LAST = (
+LAST = (
     "SELECT json_extract(data, '$.agent') AS agent, kind, at, json_extract(data, '$.health'),"
     " json_extract(data, '$.ending'), max(seq) FROM events"
     " WHERE kind IN ('agent.checked', 'step.finished') AND json_extract(data, '$.agent') IS NOT NULL"
@@ -41,11 +44,16 @@ def last_seen(state_file: str) -> dict[str, Seen]:
         return {}
     connection, _ = open_to_read(state_file)
     try:
-        rows = connection.execute(_LAST).fetchall()
+        rows = connection.execute(LAST).fetchall()
     except sqlite3.Error as error:
         raise translated(error, state_file) from error
     finally:
         connection.close()
+    return seen(rows)
+
+
+def seen(rows: Sequence[Row]) -> dict[str, Seen]:
+    """Returns what the rows that `LAST` finds tell, by the name of the agent."""
     return {str(row[0]): _seen(row[1], row[2], str(row[3] or ""), str(row[4] or "")) for row in rows}
 
 

@@ -20,6 +20,7 @@ T = TypeVar("T")
 Column = str | bytes | int | float | None
 
 MAX_DEPTH = 100
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 _ADAPTERS: dict[object, TypeAdapter[Any]] = {}
@@ -63,7 +64,7 @@ def plain(kind: type[T], value: T) -> dict[str, Json]:
 def dump_object(value: JsonObject) -> str:
     """Returns a JSON object as text; infinite numbers become null, what nests too deeply a note."""
     try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(value)
     except (ValueError, RecursionError):
         return json.dumps(_tamed(value, MAX_DEPTH), separators=(",", ":"))
     if text.count("{") + text.count("[") > MAX_DEPTH:

@@ -22,7 +22,7 @@ from orchestrator.model.run import (
 )
 from orchestrator.paths import OrchestratorPaths
 from orchestrator.redaction.redactor import Redactor
-from orchestrator.state import codec, damage, document, opening
+from orchestrator.state import agent_history, codec, damage, document, opening
 from orchestrator.state.bringing import Bringing
 from orchestrator.state.database import Database, Transaction
 from orchestrator.state.events import EventLog
@@ -382,6 +382,10 @@ class StateManager(FindingVerbs):
         """
         with self._database.transaction():
             self._events.append_all(run_id, told)
+
+    def agents_last_seen(self) -> dict[str, agent_history.Seen]:
+        """Returns how each agent was seen last, by name: checked, or at the end of a step."""
+        return agent_history.seen(self._database.all(agent_history.LAST))
 
     def events(self, run_id: RunId | None, *, after_run_seq: int = 0) -> list[Event]:
         """Returns the events of a run (None: those of no run) after one of them, in order."""

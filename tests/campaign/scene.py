@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orchestrator
+from tests.command import called
 
 CODE = "import sys; from orchestrator.cli.front import main; sys.exit(main())"
 PACKAGE = str(Path(orchestrator.__file__).parents[1])
@@ -35,14 +36,13 @@ class Scene:
         return [sys.executable, "-c", CODE, *arguments]
 
     def environment(self) -> dict[str, str]:
-        """Returns the environment of the command: this package, and no byte code written."""
-        return {**os.environ, "PYTHONPATH": PACKAGE, "PYTHONDONTWRITEBYTECODE": "1"}
+        """Returns the environment of the command: this package, no byte code written, no line counted."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        return {**kept, "PYTHONPATH": PACKAGE, "PYTHONDONTWRITEBYTECODE": "1"}
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs the command to its end."""
-        return subprocess.run(
-            self.words(*arguments), cwd=self.place, env=self.environment(), capture_output=True, text=True
-        )
+        return called(self.place, *arguments)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts the command in a session of its own."""

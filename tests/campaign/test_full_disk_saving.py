@@ -41,7 +41,7 @@ def test_a_disk_that_is_full_for_a_while_delays_what_is_saved_and_the_run_goes_o
     working = a.start(*machines.run_words("r1", 2))
     until(lambda: "half-0.txt" in machines.saved_files(), process=working)
     tree = a.place / ".orchestrator" / "worktrees" / "r1" / "main"
-    time.sleep(0.5)  # what the agent said is written down by now
+    time.sleep(2.5)  # what the agent said is gathered for a second; it is written down by now
     (tree / "new.txt").write_bytes(b"new\n" * 1000)
     filler = fill(small_disk)
 

@@ -70,10 +70,3 @@ def points(log: Path, *, below: Path, calls: Sequence[str] = NAMES) -> list[Poin
             if str(below) in line or re.match(r'\d+\s+\w+\("[^/]', line):
                 found[match[2], count[key]] = None
     return list(found)
-
-
-def spread(found: Sequence[Point], number: int) -> list[Point]:
-    """Returns that many points, the first and the last among them, evenly spread."""
-    if len(found) <= number:
-        return list(found)
-    return [found[at * (len(found) - 1) // (number - 1)] for at in range(number)]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from orchestrator.cli.front import main
+from tests.command import called
 
 
 @dataclass(frozen=True)
@@ -72,4 +73,10 @@ def process(*arguments: str, cwd: Path, stdin: str = "", **environment: str) -> 
         text=True,
         env={**os.environ, **environment},
     )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def here(*arguments: str, cwd: Path, stdin: str = "", **environment: str) -> Answer:
+    """Runs a command line in this process, with all that `process` can give it."""
+    done = called(cwd, *arguments, stdin=stdin, only={**os.environ, **environment})
     return Answer(done.returncode, done.stdout, done.stderr)

@@ -66,7 +66,7 @@ def test_an_agent_that_cannot_even_be_made_does_not_hide_the_others(
     assert all_of_them.status == 1
     assert (told["health"], told["detail"]) == (
         "broken",
-        "Several models are configured (one, two), and nothing says which.",
+        "Several models are configured (one, two), and nothing says which",
     )
     assert row(call, project)["health"] == "ready"
     assert call("agents", "check", "helper", cwd=project).status == 2

@@ -104,6 +104,12 @@ def test_check_says_whether_there_is_something_to_do(old: Path, call: Call) -> N
     assert call("migrate", "--check", cwd=old).status == 0
 
 
+def test_a_rollback_of_nothing_says_so_when_it_is_only_shown(repository: Path, call: Call) -> None:
+    answer = call("migrate", "--rollback", "--dry-run", cwd=repository)
+
+    assert (answer.status, answer.out) == (0, "There is no migration to take back.\n")
+
+
 def test_a_repository_without_old_state_is_left_as_it_is(repository: Path, call: Call) -> None:
     before = snapshot(repository)
 

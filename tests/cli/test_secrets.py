@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Answer, Call, process
+from tests.cli.conftest import Answer, Call, here, process
 from tests.conftest import GitCall
 from tests.secretstore.conftest import ssh_key, stranger
 
@@ -19,7 +19,7 @@ VALUE = "canary-4711-value"
 
 
 def store(project: Path, name: str = NAME, value: str = VALUE, *words: str) -> Answer:
-    return process("secrets", "set", name, *words, cwd=project, stdin=value)
+    return here("secrets", "set", name, *words, cwd=project, stdin=value)
 
 
 def files(project: Path) -> list[Path]:
@@ -43,7 +43,7 @@ def test_a_value_from_standard_input_is_stored_and_shown_only_when_asked(project
     assert hidden.status == 0
     assert VALUE not in hidden.out + hidden.err
     assert str(files(project)[0]) in hidden.out
-    assert process("secrets", "show", NAME, "--reveal", cwd=project).out == VALUE
+    assert here("secrets", "show", NAME, "--reveal", cwd=project).out == VALUE
     assert call("secrets", "show", NAME, "--reveal", "--json", cwd=project).json["value"] == VALUE
 
 
@@ -52,7 +52,7 @@ def test_a_file_is_taken_byte_by_byte(project: Path, call: Call) -> None:
 
     assert call("secrets", "set", NAME, "--file", "key.pem", cwd=project).status == 0
 
-    shown = process("secrets", "show", NAME, "--reveal", cwd=project)
+    shown = here("secrets", "show", NAME, "--reveal", cwd=project)
     assert shown.out == "-----BEGIN-----\nabc\n-----END-----\n"
     missing = call("secrets", "set", NAME, "--file", "none", cwd=project)
     assert (missing.status, "error[file-unreadable]" in missing.err) == (2, True)
@@ -112,7 +112,7 @@ def test_outside_of_a_repository_your_own_store_still_works(home: Path, tmp_path
     assert store(place, NAME, VALUE, "--global").status == 0
 
     assert call("secrets", "list", "--json", cwd=place).json["secrets"][0]["store"] == "global store"
-    assert process("secrets", "show", NAME, "--reveal", cwd=place).out == VALUE
+    assert here("secrets", "show", NAME, "--reveal", cwd=place).out == VALUE
     found = call("secrets", "which", NAME, "--json", cwd=place)
     assert (found.status, found.json["source"].split(" /")[0]) == (0, "global store")
     assert "error[not-a-repository]" in store(place).err
@@ -123,8 +123,8 @@ def test_which_names_the_source_and_every_place_but_never_the_value(project: Pat
     store(project)
     environment = {NAME: "proxy-injected", "ORCHESTRATOR_SECRET_OTHER_KEY": VALUE}
 
-    text = process("secrets", "which", NAME, cwd=project, **environment)
-    other = process("secrets", "which", "OTHER_KEY", "--json", cwd=project, **environment)
+    text = here("secrets", "which", NAME, cwd=project, **environment)
+    other = here("secrets", "which", "OTHER_KEY", "--json", cwd=project, **environment)
 
     assert missing.status == 4
     assert missing.out.startswith(f"{NAME}: no value in any place\n")
@@ -180,7 +180,7 @@ def test_which_explains_what_it_cannot_open(project: Path, call: Call) -> None:
     assert (damaged.status, "error[secret-damaged]" in damaged.err) == (3, True)
     private, _ = stranger()
     store(project)
-    foreign = process("secrets", "which", NAME, cwd=project, ORCHESTRATOR_AGE_KEY=private)
+    foreign = here("secrets", "which", NAME, cwd=project, ORCHESTRATOR_AGE_KEY=private)
     assert (foreign.status, "error[secret-not-for-you]" in foreign.err) == (4, True)
 
 
@@ -270,8 +270,8 @@ def test_a_clone_reads_what_is_committed_with_a_key_from_the_environment(
     private, public = stranger()
     committed(project)
     store(project)
-    assert process("secrets", "recipients", "add", public, cwd=project).status == 0
-    assert process("secrets", "rekey", cwd=project).status == 0
+    assert here("secrets", "recipients", "add", public, cwd=project).status == 0
+    assert here("secrets", "rekey", cwd=project).status == 0
     git(project, "add", "-A")
     git(project, "commit", "-q", "-m", "secrets")
     clone = tmp_path / "clone"
@@ -280,14 +280,12 @@ def test_a_clone_reads_what_is_committed_with_a_key_from_the_environment(
     elsewhere.mkdir()
     machine = {"HOME": str(elsewhere), "CI": "true", "ORCHESTRATOR_AGE_KEY": private}
 
-    assert process("init", cwd=clone, **machine).status == 0
-    shown = process("secrets", "show", NAME, "--reveal", cwd=clone, **machine)
+    assert here("init", cwd=clone, **machine).status == 0
+    shown = here("secrets", "show", NAME, "--reveal", cwd=clone, **machine)
 
     assert (shown.status, shown.out) == (0, VALUE)
-    assert process("secrets", "which", NAME, cwd=clone, **machine).status == 0
-    without = process(
-        "secrets", "show", NAME, "--reveal", cwd=clone, **{**machine, "ORCHESTRATOR_AGE_KEY": ""}
-    )
+    assert here("secrets", "which", NAME, cwd=clone, **machine).status == 0
+    without = here("secrets", "show", NAME, "--reveal", cwd=clone, **{**machine, "ORCHESTRATOR_AGE_KEY": ""})
     assert (without.status, "error[identity-missing]" in without.err) == (4, True)
 
 
@@ -326,7 +324,7 @@ def test_two_commands_at_once_both_store(project: Path) -> None:
 
     assert [each.returncode for each in running] == [0, 0, 0]
     for number in range(3):
-        shown = process("secrets", "show", f"KEY_{number}", "--reveal", cwd=project)
+        shown = here("secrets", "show", f"KEY_{number}", "--reveal", cwd=project)
         assert shown.out == f"value-{number}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Call, process
+from tests.cli.conftest import Call, here
 from tests.cli.test_on_a_terminal import on_terminal
 from tests.conftest import GitCall
 
@@ -69,7 +69,7 @@ def test_a_missing_secret_stops_a_run_with_status_4_before_anything_happens(
 
 
 def test_the_placeholder_in_the_environment_is_not_a_key(calling: Path) -> None:
-    answer = process("run", "x", "--run-id", "a", cwd=calling, **{NAME: "proxy-injected"})
+    answer = here("run", "x", "--run-id", "a", cwd=calling, **{NAME: "proxy-injected"})
 
     assert answer.status == 4
     assert f"variable {NAME} (holds the placeholder proxy-injected)" in answer.err
@@ -85,9 +85,9 @@ def test_a_plan_names_the_secrets_and_looks_none_up(calling: Path, call: Call) -
 
 
 def test_a_stored_secret_reaches_the_agent(calling: Path, git: GitCall) -> None:
-    process("secrets", "set", NAME, cwd=calling, stdin=VALUE)
+    here("secrets", "set", NAME, cwd=calling, stdin=VALUE)
 
-    answer = process("run", "x", "--run-id", "a", cwd=calling)
+    answer = here("run", "x", "--run-id", "a", cwd=calling)
 
     assert answer.status == 0, answer.err
     assert git(calling, "show", "orchestrator/a:given") == SHIFTED
@@ -95,7 +95,7 @@ def test_a_stored_secret_reaches_the_agent(calling: Path, git: GitCall) -> None:
 
 
 def test_a_run_that_goes_on_needs_its_secrets_again(calling: Path, call: Call) -> None:
-    process("secrets", "set", NAME, cwd=calling, stdin="first")
+    here("secrets", "set", NAME, cwd=calling, stdin="first")
     failing = AGENT.replace("printenv", "false; exit 1; printenv") + "execution: {max_retries: 0}\n"
     (calling / ".orchestrator" / "workflow.yaml").write_text(f"version: 1\n{failing}")
     assert call("trust", "--yes", cwd=calling).status == 0
@@ -112,8 +112,8 @@ def test_a_run_that_goes_on_needs_its_secrets_again(calling: Path, call: Call) -
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
 def test_what_is_typed_at_a_prompt_is_not_shown(calling: Path, git: GitCall) -> None:
     stored = on_terminal("secrets", "set", NAME, cwd=calling, answers=f"{VALUE}\n", question="(not shown)")
-    shown = process("secrets", "show", NAME, "--reveal", cwd=calling)
-    process("secrets", "remove", NAME, "--yes", cwd=calling)
+    shown = here("secrets", "show", NAME, "--reveal", cwd=calling)
+    here("secrets", "remove", NAME, "--yes", cwd=calling)
     ran = on_terminal("run", "x", "--run-id", "a", cwd=calling, answers=f"{VALUE}\n", question="(not shown)")
 
     assert stored.status == 0, stored.out
@@ -129,7 +129,7 @@ def test_what_is_typed_at_a_prompt_is_not_shown(calling: Path, git: GitCall) -> 
 def test_a_pager_gets_no_key(calling: Path) -> None:
     variables = {"ORCHESTRATOR_PAGER": "sh -c env", "LESSCHARSET": "utf-8"}
     keys = {"ORCHESTRATOR_AGE_KEY": "AGE-canary", NAME: VALUE}
-    process("run", "x", "--run-id", "a", cwd=calling, **{NAME: VALUE})
+    here("run", "x", "--run-id", "a", cwd=calling, **{NAME: VALUE})
 
     shown = on_terminal("log", "a", cwd=calling, variables={**variables, **keys})
 
@@ -153,9 +153,9 @@ def test_nobody_is_asked_with_no_input(calling: Path) -> None:
 
 
 def test_values_are_not_shown_inside_an_agents_session(calling: Path) -> None:
-    process("secrets", "set", NAME, cwd=calling, stdin=VALUE)
+    here("secrets", "set", NAME, cwd=calling, stdin=VALUE)
 
-    answer = process("secrets", "show", NAME, "--reveal", cwd=calling, ORCHESTRATOR_EXECUTION="some/one")
+    answer = here("secrets", "show", NAME, "--reveal", cwd=calling, ORCHESTRATOR_EXECUTION="some/one")
 
     assert (answer.status, "error[nested-session]" in answer.err) == (2, True)
     assert VALUE not in answer.out + answer.err
@@ -184,9 +184,7 @@ def test_a_preset_keeps_its_own_keys_and_its_home_and_gets_no_others(
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     state = {"CODEX_HOME": "/where/it/is/signed/in"}
 
-    answer = process(
-        "run", "x", "--agent", "codex", "--run-id", "a", cwd=repository, PATH=path, **keys, **state
-    )
+    answer = here("run", "x", "--agent", "codex", "--run-id", "a", cwd=repository, PATH=path, **keys, **state)
 
     assert answer.status == 0, answer.err
     backwards = json.loads(git(repository, "show", "orchestrator/a:given.json"))
@@ -213,7 +211,7 @@ def test_a_link_in_place_of_the_secrets_is_not_followed(project: Path, call: Cal
     elsewhere.mkdir(mode=0o700)
     (project / ".orchestrator" / "secrets").symlink_to(elsewhere)
 
-    answer = process("secrets", "set", NAME, cwd=project, stdin=VALUE)
+    answer = here("secrets", "set", NAME, cwd=project, stdin=VALUE)
 
     assert answer.status == 2
     assert list(elsewhere.iterdir()) == []
@@ -222,31 +220,31 @@ def test_a_link_in_place_of_the_secrets_is_not_followed(project: Path, call: Cal
 
 def test_a_long_value_is_stored_and_refused_only_where_no_variable_can_carry_it(calling: Path) -> None:
     long = "x" * 1_000_000
-    assert process("secrets", "set", NAME, cwd=calling, stdin=long).status == 0
+    assert here("secrets", "set", NAME, cwd=calling, stdin=long).status == 0
 
-    answer = process("run", "x", "--run-id", "a", cwd=calling)
+    answer = here("run", "x", "--run-id", "a", cwd=calling)
 
-    assert process("secrets", "show", NAME, "--reveal", cwd=calling).out == long
+    assert here("secrets", "show", NAME, "--reveal", cwd=calling).out == long
     assert (answer.status, "error[secret-too-long]" in answer.err) == (2, True)
 
 
 def test_revealing_a_key_of_a_known_shape_shows_it(calling: Path) -> None:
     key = "ghp_" + "a1B2" * 9
-    process("secrets", "set", NAME, cwd=calling, stdin=key)
+    here("secrets", "set", NAME, cwd=calling, stdin=key)
 
-    assert process("secrets", "show", NAME, "--reveal", cwd=calling).out == key
-    assert process("secrets", "show", NAME, "--reveal", "--json", cwd=calling).json["value"] == key
+    assert here("secrets", "show", NAME, "--reveal", cwd=calling).out == key
+    assert here("secrets", "show", NAME, "--reveal", "--json", cwd=calling).json["value"] == key
 
 
 def test_diff_shows_a_mark_in_place_of_a_stored_secret(calling: Path) -> None:
-    process("secrets", "set", NAME, cwd=calling, stdin=VALUE)
+    here("secrets", "set", NAME, cwd=calling, stdin=VALUE)
     (calling / ".orchestrator" / "workflow.yaml").write_text(
         f"version: 1\n{AGENT.replace('| tr a-y b-z', '')}execution: {{max_retries: 0}}\n"
     )
-    assert process("trust", "--yes", cwd=calling).status == 0
-    assert process("run", "x", "--run-id", "a", cwd=calling).status == 1
+    assert here("trust", "--yes", cwd=calling).status == 0
+    assert here("run", "x", "--run-id", "a", cwd=calling).status == 1
 
-    shown = process("diff", "a", cwd=calling)
+    shown = here("diff", "a", cwd=calling)
 
     assert f"+[redacted:{NAME}]" in shown.out
     assert VALUE not in shown.out

@@ -19,6 +19,7 @@ from orchestrator.paths import OrchestratorPaths
 from orchestrator.state.manager import StateManager
 from tests.cli.conftest import ENTRY, Answer, Call
 from tests.cli.test_help import HEAVY
+from tests.command import called
 from tests.conftest import GitCall
 
 CODESPACE = {
@@ -32,7 +33,7 @@ FAILS = "false"
 
 
 class Machine:
-    """Calls the command as a process with the variables of one machine and none of the caller's."""
+    """Calls the command with the variables of one machine and none of the caller's."""
 
     def __init__(self, home: Path, **variables: str) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
@@ -40,7 +41,12 @@ class Machine:
         self.environment = {**kept, **git, "HOME": str(home), "LC_ALL": "C.UTF-8", **variables}
 
     def __call__(self, *arguments: str, cwd: Path) -> Answer:
-        done = subprocess.run(  # the command under test as its users start it
+        done = called(cwd, *arguments, only=self.environment)
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def apart(self, *arguments: str, cwd: Path) -> Answer:
+        """Calls the command as a process of its own, as its users start it."""
+        done = subprocess.run(
             [sys.executable, "-c", ENTRY, *arguments],
             cwd=cwd,
             stdin=subprocess.DEVNULL,
@@ -433,6 +439,6 @@ def test_a_call_in_this_process_and_one_of_its_own_agree(
     for name, value in CODESPACE.items():
         monkeypatch.setenv(name, value)
 
-    ours, theirs = call("status", "--json", cwd=project), codespace("status", "--json", cwd=project)
+    ours, theirs = call("status", "--json", cwd=project), codespace.apart("status", "--json", cwd=project)
 
     assert json.loads(ours.out) == json.loads(theirs.out)

@@ -22,6 +22,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.run import ExecutionStatus, RunStatus
 from tests.conftest import GitCall
 from tests.engine.scene import Scene
+from tests.sampling import EVERY, points
 
 PYTHON = sys.executable
 CHECKS = f"""
@@ -82,7 +83,7 @@ def effects_of(scene: Scene, act: Callable[[], object]) -> int:
     return len(counted)
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)])
+@EVERY
 def test_kill_at_any_durable_effect_of_a_run_ends_in_the_undisturbed_result(
     scene: Scene, git: GitCall, every: bool
 ) -> None:
@@ -91,9 +92,8 @@ def test_kill_at_any_durable_effect_of_a_run_ends_in_the_undisturbed_result(
     count = effects_of(scene, lambda: scene.run(command=agent, run_id="whole"))
     whole = result(git, scene.root, "orchestrator/whole")
     refs = git(scene.root, "for-each-ref", "refs/heads/main", "refs/tags", "refs/stash")
-    step = 1 if every else max(1, count // 20)
 
-    for effect in range(1 + (not every), count + 1, step):
+    for effect in points(count, every=every):
         run_id = RunId(f"k{effect}")
         killed_at(effect, lambda name=run_id: scene.run(command=agent, run_id=name))  # type: ignore[misc]
         finish(scene, run_id, agent)
@@ -112,7 +112,7 @@ def finish(scene: Scene, run_id: RunId, agent: str) -> None:
     assert done.status is RunStatus.COMPLETED
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)])
+@EVERY
 def test_kill_at_any_durable_effect_of_a_merge_and_its_undo_is_settled(
     scene: Scene, git: GitCall, every: bool
 ) -> None:
@@ -142,8 +142,7 @@ def test_kill_at_any_durable_effect_of_a_merge_and_its_undo_is_settled(
     undos = effects_of(scene, undo)
     assert git(scene.root, "rev-parse", "HEAD") == first
 
-    step = 1 if every else 6
-    for effect in range(1, merges + 1, step):
+    for effect in points(merges, every=every, few=4):
         killed_at(effect, merge)
         with scene.open():
             pass  # settles
@@ -152,7 +151,7 @@ def test_kill_at_any_durable_effect_of_a_merge_and_its_undo_is_settled(
             merge()
         assert state() == after
         undo()
-    for effect in range(1, undos + 1, step):
+    for effect in points(undos, every=every, few=4):
         merge()
         killed_at(effect, undo)
         with scene.open():

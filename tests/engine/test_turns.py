@@ -4,16 +4,20 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.engine.report import exit_status
-from orchestrator.model.agent import Cause, Ending, Finished, Said, Spent, UsedTool
+from orchestrator.model.agent import AgentEvent, AgentRequest, Cause, Ending, Finished, Said, Spent, UsedTool
 from orchestrator.model.event import EventKind
+from orchestrator.model.ids import RunId
 from orchestrator.model.run import Run, RunStatus, Usage
+from tests.conftest import GitCall
 from tests.engine.scene import Scene
 from tests.engine.scripted import HANGS, Act, Scripted, opened, writes
+from tests.engine.test_interruption import effects_of, killed_at, leftovers
 
 CHECKED = "verify: {test: [{run: ['true']}]}\n"
 
@@ -231,3 +235,47 @@ def test_a_kill_loses_no_event_that_is_older_than_50_ms(checked: Scene) -> None:
 def _files(scene: Scene, tree: str) -> str:
     with scene.open() as workspace:
         return json.dumps(workspace.repository.git.run("ls-tree", "-r", "--name-only", tree).stdout.decode())
+
+
+class Limited(Scripted):
+    """Uses up its turns before its work is done; in its own session or a new one it does the rest."""
+
+    def run(
+        self, request: AgentRequest, *, worktree: Path, cancelled: Callable[[], bool]
+    ) -> Iterator[AgentEvent]:
+        """Yields the events of a turn that depends on what the tree holds, as those of a real one."""
+        if (worktree / "half.txt").exists():
+            self.turns = [[opened("s-1"), writes("all.txt"), tool(9)]]
+        else:
+            self.turns = [[opened("s-1"), writes("half.txt"), *map(tool, range(9)), writes("all.txt")]]
+        return super().run(request, worktree=worktree, cancelled=cancelled)
+
+
+def to_its_end(scene: Scene, run_id: RunId) -> None:
+    """Starts or takes up a run until it is completed; what it waits for is given."""
+    with scene.open() as workspace:
+        is_known = any(run.id == run_id for run in workspace.state.list_runs())
+    if not is_known:
+        scene.start(command="true", run_id=run_id, options={"max_turns": 3})
+    run = Limited([]).work(scene, run_id)
+    if run.status is RunStatus.WAITING:
+        run = Limited([]).resume(scene, run_id)
+    assert run.status is RunStatus.COMPLETED, run.metadata.progress
+
+
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_kill_at_any_effect_of_a_run_that_is_set_aside_ends_in_the_undisturbed_result(
+    checked: Scene, git: GitCall, every: bool
+) -> None:
+    count = effects_of(checked, lambda: to_its_end(checked, RunId("whole")))
+    whole = git(checked.root, "rev-parse", "orchestrator/whole^{tree}")
+    step = 1 if every else max(1, count // 6)
+
+    for effect in range(1 if every else step // 2, count + 1, step):
+        run_id = RunId(f"k{effect}")
+        killed_at(effect, lambda name=run_id: to_its_end(checked, name))  # type: ignore[misc]
+        to_its_end(checked, run_id)
+        assert git(checked.root, "rev-parse", f"orchestrator/{run_id}^{{tree}}") == whole, effect
+
+    assert leftovers(checked.root) == []
+    assert checked.worktrees() == []

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.real.agents import REAL
-from tests.real.expected import SHOWN, UNUSUAL, VIAS
+from tests.real.expected import RUNS, SHOWN, UNUSUAL, VIAS
 from tests.real.places import OUTCOMES, PAGE, RESULTS
 
 BEGIN = "<!-- Between these marks: made by `python -m tests.real.page` from tests/real/results.json. -->"
@@ -28,7 +28,7 @@ def section(results: Results) -> str:
     lines = [BEGIN, "", f"Run on {results['date']} with {', '.join(_versions(results))}.", ""]
     for via in VIAS:
         lines += [f"### {_HEADINGS[via]}", "", *_table(via, rows), ""]
-    return "\n".join([*lines, *_reasons(rows), END])
+    return "\n".join([*lines, *_reasons(rows), *_runs(results), END])
 
 
 def _versions(results: Results) -> Iterator[str]:
@@ -66,6 +66,17 @@ def _reasons(rows: Mapping[tuple[str, str, str], Row]) -> Iterator[str]:
     yield from [""] if UNUSUAL else []
     for reason in dict.fromkeys(row["reason"] for row in rows.values() if row["status"] == "skipped"):
         yield f"Not run: {reason}.\n"
+
+
+def _runs(results: Results) -> Iterator[str]:
+    rows = {row["case"]: row for row in results["cases"]}
+    yield "### Whole runs"
+    yield ""
+    for case, shown in RUNS.items():
+        row = rows.get(case, {"status": "not run", "reason": ""})
+        came = row["ending"] if row["status"] == "passed" else f"{row['status']} {row['reason']}".strip()
+        yield f"- {shown}: {came}."
+    yield ""
 
 
 def replaced(page: str, results: Results) -> str:

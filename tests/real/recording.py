@@ -24,7 +24,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def _case(test: str) -> dict[str, object]:
     found = re.search(r"::test_(\w+)\[(\w+)-(\w+)\]$", test)
-    return dict(zip(("case", "agent", "via"), found.groups(), strict=True)) if found else {"case": test}
+    return (
+        dict(zip(("case", "agent", "via"), found.groups(), strict=True))
+        if found
+        else {"case": test.rpartition("::test_")[2]}
+    )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.model.agent import AgentEvent, Ending, Finished, Opened, Started
 from tests.real.agents import REAL
-from tests.real.expected import LEFT_AT_HOME, VIAS, expected
+from tests.real.expected import VIAS, expected
 from tests.real.scene import Scene, finished
 from tests.scripted_model.steps import WRITES_HELLO, Answer, Failure, Script, Shell
 
@@ -64,7 +64,7 @@ def test_write(scene: Scene, record_property: Told) -> None:
     assert end.agent_session
     assert [event.agent_session for event in events if isinstance(event, Opened)] == [end.agent_session]
     assert scene.spent(end) == expected_usage(scene)
-    assert scene.footprint() == LEFT_AT_HOME.get(scene.agent.name, [])
+    assert scene.footprint() == []
     assert scene.state.is_dir()
 
 

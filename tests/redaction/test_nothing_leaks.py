@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from orchestrator.redaction.forms import forms_of
-from tests.cli.conftest import Answer, process
+from tests.cli.conftest import Answer, here, process
 from tests.conftest import GitCall
 
 PLAIN = "c4n4ryV4lue7hatN0bodyM4ySee"
@@ -134,7 +134,7 @@ def configured() -> str:
 def stored(repository: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Puts the secrets into both stores and a variable, and returns the agent's line that lists them."""
     for name, more in (("DEPLOY_TOKEN", ()), ("DB_PASSWORD", ("--global",)), ("SHORT_KEY", ())):
-        done = process("secrets", "set", name, *more, cwd=repository, stdin=SECRETS[name])
+        done = here("secrets", "set", name, *more, cwd=repository, stdin=SECRETS[name])
         assert done.status == 0, done.err
     monkeypatch.setenv("ORCHESTRATOR_SECRET_SIGNING_KEY", LINES)
     return f"secrets: {json.dumps(list(SECRETS))}"
@@ -157,7 +157,7 @@ def leaky(
     (repository / ".env").write_text(BROUGHT)
     git(repository, "add", ".gitignore")
     git(repository, "commit", "-q", "-m", "ignore")
-    assert process("init", "--trust", cwd=repository).status == 0
+    assert here("init", "--trust", cwd=repository).status == 0
     given = configured() if request.param == "configuration" else stored(repository, monkeypatch)
     command = json.dumps([sys.executable, str(outside / "agent.py"), str(outside)])
     check = json.dumps([sys.executable, str(outside / "check.py"), "{report}"])
@@ -195,8 +195,8 @@ def runs_and_looks(project: Path) -> Iterator[Answer]:
         ["doctor"],
         ["trust"],
     ):
-        yield process(*words, cwd=project)
-        yield process(*words, "--json", cwd=project)
+        yield here(*words, cwd=project)
+        yield here(*words, "--json", cwd=project)
 
 
 def files_below(place: Path, *, but: tuple[Path, ...] = ()) -> Iterator[Path]:
@@ -241,16 +241,16 @@ def test_no_form_of_a_secret_is_left_anywhere_but_in_the_agents_own_files(
 
 
 def test_a_checkpoint_that_holds_a_secret_is_kept_marked_and_reported(leaky: Path, git: GitCall) -> None:
-    assert process("run", "deploy it", "--run-id", "b", "--trust", cwd=leaky).status == 1
+    assert here("run", "deploy it", "--run-id", "b", "--trust", cwd=leaky).status == 1
 
     newest = git(leaky, "rev-parse", "refs/orchestrator/runs/b")
-    findings = process("findings", "b", "--json", cwd=leaky).json["findings"]
+    findings = here("findings", "b", "--json", cwd=leaky).json["findings"]
     manifest = json.loads((leaky / ".orchestrator" / "checkpoints" / "b.json").read_text())
 
     assert "Orchestrator-Local: true" in git(leaky, "log", "-1", "--format=%B", newest)
     assert json.loads(git(leaky, "cat-file", "blob", f"{newest}:run.json"))["local_only"] is True
     assert all(entry["local_only"] for entry in manifest["checkpoints"])
-    assert "(holds a secret: local only)" in process("checkpoints", "b", cwd=leaky).out
+    assert "(holds a secret: local only)" in here("checkpoints", "b", cwd=leaky).out
     assert PLAIN in git(leaky, "cat-file", "blob", f"{newest}:tree/leak.txt")
     told = [each["message"] for each in findings if each["category"] == "security"]
     assert any("leak.txt holds the secret DB_PASSWORD" in message for message in told)
@@ -261,12 +261,12 @@ def test_a_checkpoint_that_holds_a_secret_is_kept_marked_and_reported(leaky: Pat
 
 @pytest.mark.parametrize("leaky", ["configuration"], indirect=True)
 def test_a_run_goes_on_only_while_the_configuration_holds_its_secrets(leaky: Path) -> None:
-    assert process("run", "deploy it", "--run-id", "a", "--trust", cwd=leaky).status == 1
+    assert here("run", "deploy it", "--run-id", "a", "--trust", cwd=leaky).status == 1
     config = leaky / ".orchestrator" / "workflow.yaml"
     text = config.read_text()
     config.write_text(text.replace("DEPLOY_TOKEN", "OTHER_NAME"))
 
-    answer = process("resume", "a", "--trust", "--json", cwd=leaky)
+    answer = here("resume", "a", "--trust", "--json", cwd=leaky)
 
     assert answer.status == 4
     assert answer.json["error"]["code"] == "secret-gone"
@@ -274,7 +274,7 @@ def test_a_run_goes_on_only_while_the_configuration_holds_its_secrets(leaky: Pat
 
 
 def test_a_secret_in_a_typed_command_is_refused_before_anything_is_kept(leaky: Path) -> None:
-    answer = process("run", "deploy", "--command", f"deploy --token {PLAIN}", "--trust", cwd=leaky)
+    answer = here("run", "deploy", "--command", f"deploy --token {PLAIN}", "--trust", cwd=leaky)
 
     assert answer.status == 2
     assert "error[secret-in-command]" in answer.err

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.redaction.forms import forms_of
-from tests.cli.conftest import Answer, process
+from tests.cli.conftest import Answer, here, process
 from tests.conftest import GitCall
 from tests.redaction.test_nothing_leaks import content_of, files_below
 
@@ -103,9 +103,9 @@ def stored(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (tmp_path / name).mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     (tmp_path / "outside" / "agent.py").write_text(AGENT)
-    assert process("init", "--trust", cwd=repository).status == 0
+    assert here("init", "--trust", cwd=repository).status == 0
     for name, place in (("REPOSITORY_KEY", ()), ("STEP_KEY", ()), ("GLOBAL_KEY", ("--global",))):
-        done = process("secrets", "set", name, *place, cwd=repository, stdin=f"{SECRETS[name]}\n")
+        done = here("secrets", "set", name, *place, cwd=repository, stdin=f"{SECRETS[name]}\n")
         assert done.status == 0
         assert names_in((done.out + done.err).encode()) == set()
     command = json.dumps([sys.executable, str(tmp_path / "outside" / "agent.py"), str(tmp_path / "outside")])
@@ -132,7 +132,7 @@ def answers(project: Path) -> list[Answer]:
         process("resume", "a", "--trust", "--debug", cwd=project, **SHELL),
     ]
     return found + [
-        process(*words, *flag, cwd=project, **SHELL)
+        here(*words, *flag, cwd=project, **SHELL)
         for words in LOOKS
         for flag in ((), ("--json",), ("--debug",))
     ]
@@ -187,9 +187,9 @@ def test_no_process_but_the_agent_shows_a_secret_in_its_arguments_or_environment
 def test_a_stored_secret_in_the_agents_files_is_a_major_finding_and_keeps_the_checkpoint_local(
     stored: Path, git: GitCall
 ) -> None:
-    assert process("run", "use the keys", "--run-id", "b", "--trust", cwd=stored, **SHELL).status == 1
+    assert here("run", "use the keys", "--run-id", "b", "--trust", cwd=stored, **SHELL).status == 1
 
-    findings = process("findings", "b", "--json", cwd=stored).json["findings"]
+    findings = here("findings", "b", "--json", cwd=stored).json["findings"]
     told = [each for each in findings if each["category"] == "security"]
     assert {each["severity"] for each in told} == {"major"}
     for name in SECRETS:

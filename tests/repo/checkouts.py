@@ -66,6 +66,14 @@ def look(git: GitCall, place: Path) -> dict[str, object]:
     }
 
 
+def effects_of(action: Callable[[], object]) -> int:
+    """Returns how many effects an action has; it is done."""
+    seen: list[str] = []
+    with observe(seen.append):
+        action()
+    return len(seen)
+
+
 def killed_at(effect: int, action: Callable[[], object]) -> bool:
     """Runs `action` in a child killed before its `effect`-th effect; returns whether it came that far."""
     child = os.fork()

@@ -24,7 +24,8 @@ from orchestrator.model.ids import ObjectId
 from orchestrator.repo.merge import Merged, merge, simulate
 from orchestrator.repo.undo import settle
 from tests.conftest import GitCall
-from tests.repo.checkouts import Notebook, killed_at, look, opened
+from tests.repo.checkouts import Notebook, effects_of, killed_at, look, opened
+from tests.sampling import EVERY, points
 
 
 @pytest.fixture
@@ -787,12 +788,15 @@ def test_something_staged_in_the_last_moment_is_not_committed_by_the_merge(
     assert not (repository / "tool.sh").exists()
 
 
+@EVERY
 def test_a_kill_before_any_effect_leaves_the_merge_done_or_never_begun(
-    git: GitCall, repository: Path, theirs: ObjectId, tmp_path: Path
+    git: GitCall, repository: Path, theirs: ObjectId, tmp_path: Path, every: bool
 ) -> None:
     before = look(git, repository)
     outcomes = []
-    for effect in range(1, 1000):
+    calm = shutil.copytree(repository, tmp_path / "calm", symlinks=True)
+    total = effects_of(lambda: merged(calm, theirs, Notebook(tmp_path / "calm-journal")))
+    for effect in [*points(total, every=every, few=8), total + 1]:
         place = tmp_path / f"case-{effect}"
         shutil.copytree(repository, place, symlinks=True)
         notebook = Notebook(tmp_path / f"journal-{effect}")
@@ -811,12 +815,12 @@ def test_a_kill_before_any_effect_leaves_the_merge_done_or_never_begun(
         else:
             assert seen == before
         shutil.rmtree(place)
-        if not killed:
-            break
+        assert killed == (effect <= total)
 
+    assert total > 14
     assert outcomes[-1] == "finished"
-    assert outcomes.count("reverted") > 10
-    assert outcomes.count("finished") > 3
+    assert outcomes.count("reverted") > (10 if every else 1)
+    assert outcomes.count("finished") > (3 if every else 1)
 
 
 def test_a_file_system_without_hard_links_gives_the_same_merge_and_the_same_refusal(

@@ -23,6 +23,7 @@ from orchestrator.repo.removal import remove_notes
 from orchestrator.repo.trees import git_in
 from tests.conftest import GitCall
 from tests.repo.conftest import RUN, Bench
+from tests.sampling import EVERY, points
 
 
 def test_a_tree_is_a_clean_checkout_of_the_base_without_hooks_or_a_way_to_push(bench: Bench) -> None:
@@ -560,7 +561,8 @@ def test_a_submodule_whose_commit_only_an_agent_had_is_filled_with_that_of_the_b
     assert list((again.path / "unfilled").iterdir()) == []
 
 
-def test_a_power_cut_leaves_no_tree_that_looks_ready_and_lacks_its_files(bench: Bench) -> None:
+@EVERY
+def test_a_power_cut_leaves_no_tree_that_looks_ready_and_lacks_its_files(bench: Bench, every: bool) -> None:
     first = bench.tree()
     (first.path / "app.py").write_text("print(2)\n")
     taken = bench.take(first)
@@ -568,7 +570,7 @@ def test_a_power_cut_leaves_no_tree_that_looks_ready_and_lacks_its_files(bench: 
     with effects.observe(seen.append):
         bench.trees.create(RUN, "t0", first.base, files=taken.tree)
 
-    for number in range(1, len(seen) + 1):
+    for number in points(len(seen), every=every):
         countdown = iter(range(number))
 
         def cut(effect: str, countdown: Iterator[int] = countdown) -> None:

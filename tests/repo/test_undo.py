@@ -19,7 +19,8 @@ from orchestrator.model.json import JsonObject
 from orchestrator.repo.merge import merge
 from orchestrator.repo.undo import settle, undo
 from tests.conftest import GitCall
-from tests.repo.checkouts import Notebook, killed_at, look, opened
+from tests.repo.checkouts import Notebook, effects_of, killed_at, look, opened
+from tests.sampling import EVERY, points
 
 _VISIBLE = ("files", "head", "index", "status", "around", "locks")
 
@@ -164,12 +165,15 @@ def test_a_journal_that_cannot_be_read_is_left_alone(
     assert refusal.value.code == "journal-unreadable"
 
 
+@EVERY
 def test_a_kill_before_any_effect_leaves_the_undo_done_or_never_begun(
-    git: GitCall, repository: Path, done: JsonObject, tmp_path: Path
+    git: GitCall, repository: Path, done: JsonObject, tmp_path: Path, every: bool
 ) -> None:
     before = seen(git, repository)
     outcomes = []
-    for effect in range(1, 1000):
+    calm = shutil.copytree(repository, tmp_path / "calm", symlinks=True)
+    total = effects_of(lambda: undo(opened(calm), done, Notebook(tmp_path / "calm-journal")))
+    for effect in [*points(total, every=every), total + 1]:
         place = tmp_path / f"case-{effect}"
         shutil.copytree(repository, place, symlinks=True)
         git(place, "status")
@@ -188,11 +192,11 @@ def test_a_kill_before_any_effect_leaves_the_undo_done_or_never_begun(
         else:
             assert found == before
         shutil.rmtree(place)
-        if not killed:
-            break
+        assert killed == (effect <= total)
 
+    assert total > 10
     assert outcomes[-1] == "finished"
-    assert outcomes.count("reverted") > 10
+    assert outcomes.count("reverted") > (10 if every else 1)
 
 
 @pytest.fixture
@@ -467,13 +471,18 @@ def test_commits_on_top_of_an_interrupted_merge_do_not_hide_that_it_happened(
     assert git(repository, "log", "-1", "--format=%s") == "on top"
 
 
+@EVERY
 def test_settling_is_itself_safe_to_kill_at_any_effect(
-    git: GitCall, repository: Path, ready: ObjectId, tmp_path: Path
+    git: GitCall, repository: Path, ready: ObjectId, tmp_path: Path, every: bool
 ) -> None:
     before = seen(git, repository)
     stale = Notebook(tmp_path / "journal")
     facts = interrupt(repository, ready, stale, "git commit-tree")
-    for effect in range(1, 1000):
+    calm = shutil.copytree(repository, tmp_path / "calm", symlinks=True)
+    first = Notebook(tmp_path / "calm-journal")
+    first(facts)
+    total = effects_of(lambda: settle(opened(calm), facts, first))
+    for effect in [*points(total, every=every), total + 1]:
         place = tmp_path / f"case-{effect}"
         shutil.copytree(repository, place, symlinks=True)
         notebook = Notebook(tmp_path / f"journal-{effect}")
@@ -484,7 +493,6 @@ def test_settling_is_itself_safe_to_kill_at_any_effect(
         assert again.outcome == "reverted"
         assert seen(git, place) == before
         shutil.rmtree(place)
-        if not killed:
-            break
+        assert killed == (effect <= total)
 
-    assert effect > 10
+    assert total > 9

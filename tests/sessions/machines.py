@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import orchestrator
+from tests.command import called
 
 CODE = "import sys; from orchestrator.cli.front import main; sys.exit(main())"
 PACKAGE = str(Path(orchestrator.__file__).parents[1])
@@ -159,14 +160,7 @@ class Machine:
 
     def call(self, *arguments: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Runs the command to its end, which must be the given status."""
-        done = subprocess.run(
-            [sys.executable, "-c", CODE, *arguments],
-            cwd=self.place,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+        done = called(self.place, *arguments)
         assert status is None or done.returncode == status, (done.returncode, done.stdout, done.stderr)
         return done
 

@@ -32,6 +32,7 @@ from orchestrator.sessions.saving import Saver
 from orchestrator.sessions.writing import Wish
 from orchestrator.workspace import open_workspace
 from tests.conftest import GitCall
+from tests.sampling import EVERY, points
 from tests.sessions.machines import Machines, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
@@ -52,14 +53,6 @@ def killed_at(number: int, work: Callable[[], object]) -> bool:
             work()
         os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
-def points(total: int, *, every: bool) -> list[int]:
-    """Returns the effects before which a child is killed: every one, or six of them."""
-    return list(range(1, total + 1)) if every else sorted({1 + n * (total - 1) // 5 for n in range(6)})
-
-
-EVERY = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)])
 
 
 def counted(work: Callable[[], object]) -> int:

@@ -198,22 +198,6 @@ def test_what_no_remote_takes_is_kept_in_the_directory(machines: Machines, tmp_p
     assert "0 again" not in machines.calls()
 
 
-def test_a_completed_run_is_kept_in_the_directory_again_without_a_false_alarm(
-    machines: Machines, tmp_path: Path
-) -> None:
-    machines.refuse(REFUSES_ALL)
-    a = machines.clone("a")
-    a.call("init", "--trust", "--push-state")
-    a.call(*machines.run_words("r1", 1))
-    kept = tmp_path / "kept"
-    (a.place / ".orchestrator" / "workflow.local.yaml").write_text(f"session: {{directory: {kept}}}\n")
-
-    done = a.call("resume", "r1")
-
-    assert (kept / "r1.orchestrator-bundle").exists()
-    assert "STAYS ON THIS MACHINE" not in done.stderr
-
-
 def test_a_directory_that_took_nothing_once_gets_everything_with_the_next_save(
     machines: Machines, tmp_path: Path
 ) -> None:
@@ -239,6 +223,22 @@ def test_a_directory_that_took_nothing_once_gets_everything_with_the_next_save(
         assert again.save(PersistReason.AGENT_ENDED)
         assert again.file.stat().st_size > 3
         assert again.file.stat().st_mtime_ns >= written
+
+
+def test_a_completed_run_is_kept_in_the_directory_again_without_a_false_alarm(
+    machines: Machines, tmp_path: Path
+) -> None:
+    machines.refuse(REFUSES_ALL)
+    a = machines.clone("a")
+    a.call("init", "--trust", "--push-state")
+    a.call(*machines.run_words("r1", 1))
+    kept = tmp_path / "kept"
+    (a.place / ".orchestrator" / "workflow.local.yaml").write_text(f"session: {{directory: {kept}}}\n")
+
+    done = a.call("resume", "r1")
+
+    assert (kept / "r1.orchestrator-bundle").exists()
+    assert "STAYS ON THIS MACHINE" not in done.stderr
 
 
 def test_a_remote_that_is_gone_costs_the_run_nothing_but_a_warning(machines: Machines) -> None:

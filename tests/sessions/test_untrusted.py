@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,21 @@ FORGERIES = {
 }
 
 
+@pytest.fixture(scope="module")
+def broken_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns where the first test leaves a remote with a run that was broken off, for those after it."""
+    return tmp_path_factory.mktemp("saved") / "remote.git"
+
+
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_forged_save_is_told_and_brings_no_run(machines: Machines, git: GitCall, name: str) -> None:
-    interrupted(machines)
+def test_a_forged_save_is_told_and_brings_no_run(
+    machines: Machines, git: GitCall, broken_off: Path, name: str
+) -> None:
+    if not broken_off.exists():
+        interrupted(machines)
+        shutil.copytree(machines.remote, broken_off)
+    shutil.rmtree(machines.remote)
+    shutil.copytree(broken_off, machines.remote)
     rewritten(machines, git, FORGERIES[name])
     b = machines.clone("b")
     b.call("init", "--trust")

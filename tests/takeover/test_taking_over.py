@@ -23,6 +23,7 @@ from orchestrator.state.manager import StateManager
 from orchestrator.takeover.original import Original
 from orchestrator.takeover.taking_over import LOCK, take_back
 from orchestrator.takeover.translation import NO_BASE, WAITING_FOR
+from tests.sampling import EVERY, points
 from tests.takeover import w_files
 from tests.takeover.conftest import BASE, Taker, new_taker
 
@@ -237,7 +238,8 @@ def test_what_holds_nothing_of_a_run_is_named(taker: Taker) -> None:
     assert report.problems[1].sentence == "1 line is no JSON and left out"
 
 
-def test_a_stop_at_every_durable_effect_is_repaired_by_the_next_call(tmp_path: Path) -> None:
+@EVERY
+def test_a_stop_at_every_durable_effect_is_repaired_by_the_next_call(tmp_path: Path, every: bool) -> None:
     undisturbed = new_taker(tmp_path / "undisturbed")
     originals = w_files.write_everything(undisturbed.place)
     effects: list[str] = []
@@ -246,7 +248,7 @@ def test_a_stop_at_every_durable_effect_is_repaired_by_the_next_call(tmp_path: P
     wanted = account(undisturbed)
     undisturbed.known().close()
 
-    for stop in range(1, len(effects) + 1):
+    for stop in points(len(effects), every=every):
         taker = new_taker(tmp_path / str(stop))
         originals = w_files.write_everything(taker.place)
         with pytest.raises(PowerCut), observe(cut_at(stop)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.agents.acp.told import Told
+from orchestrator.agents.causes import cause_of
 from orchestrator.agents.stream import Account
 from orchestrator.model.run import Usage
 from orchestrator.process.command import Ended
@@ -29,7 +30,8 @@ def enter(account: Account, told: Told, usage: Usage) -> None:
     elif told.stop == "max_turn_requests":
         account.limit = account.limit or "it reached its own limit of requests to its model"
     elif told.stop in _STOPS and not (told.stop == "cancelled" and account.denied):
-        account.fail(_STOPS[told.stop])
+        # fast-agent 0.10.48 ends so where its service refused it, and tells why as its answer alone.
+        account.fail(_STOPS[told.stop], cause=cause_of(account.answer))
 
 
 def settle(ended: Ended, told: Told, account: Account, *, cancelled: bool) -> Ended:

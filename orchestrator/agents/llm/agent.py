@@ -81,7 +81,7 @@ class LlmAgent:
         """Returns whether its packages are there, and whether it has a key; asks nobody."""
         if self.setting.model is None:
             return AgentHealth(Health.READY, detail=f"brought by the entry point {self.setting.entry}")
-        if not has_extra() and self._needs_extra:
+        if not has_extra() and self.needs_extra:
             return AgentHealth(
                 Health.BROKEN, detail=f"the package pydantic-ai-slim is not installed: {INSTALL}"
             )
@@ -89,11 +89,15 @@ class LlmAgent:
         if provider in NEEDS_NO_KEY or provider not in PROVIDERS:
             return AgentHealth(Health.READY, version=self._model_name)
         is_given = bool(set(self.setting.secrets) & set(PROVIDERS[provider].keys))
-        has_key = is_given or bool(key_of(provider, {**os.environ, **self.setting.variables}))
-        missing = f"no key: set {PROVIDERS[provider].keys[0]}, or name it under `secrets`"
-        login = Login.KEY if has_key else Login.NONE
+        if is_given or key_of(provider, {**os.environ, **self.setting.variables}):
+            return AgentHealth(Health.READY, version=self._model_name, login=Login.KEY)
+        variable = PROVIDERS[provider].keys[0]
         return AgentHealth(
-            Health.READY, version=self._model_name, detail="" if has_key else missing, login=login
+            Health.READY,
+            version=self._model_name,
+            detail=f"no key: {variable} is not set",
+            login=Login.NONE,
+            log_in=f"Set {variable}",
         )
 
     def run(
@@ -122,7 +126,8 @@ class LlmAgent:
         return "tools" if self.setting.model.uses_tools else "text"
 
     @property
-    def _needs_extra(self) -> bool:
+    def needs_extra(self) -> bool:
+        """Returns whether it needs more than the standard library to talk to its provider."""
         model = self.setting.model
         return model is not None and (model.uses_tools or model.provider != "ollama")
 
@@ -182,15 +187,15 @@ def has_extra() -> bool:
     return importlib.util.find_spec("pydantic_ai") is not None
 
 
-def require_extra(name: str) -> None:
-    """Returns when the package that talks to providers is installed.
+def require_extra(agent: LlmAgent) -> None:
+    """Returns when the packages that an agent talks to its provider with are installed.
 
     Raises:
-        Refused: `extra-missing`, it is not.
+        Refused: `extra-missing`, they are not.
     """
-    if not has_extra():
+    if agent.needs_extra and not has_extra():
         raise Refused(
-            f"Agent {name} needs the package pydantic-ai-slim, which is not installed.",
+            f"Agent {agent.name} needs the package pydantic-ai-slim, which is not installed.",
             code="extra-missing",
             hint=INSTALL,
         )

@@ -31,6 +31,9 @@ class FileTools:
 
     def tools(self) -> tuple[Tool, ...]:
         """Returns the tools."""
+        return (*self._looking(), *self._changing())
+
+    def _looking(self) -> tuple[Tool, ...]:
         return (
             Tool(
                 "read",
@@ -54,6 +57,10 @@ class FileTools:
                 ("pattern",),
                 self._search,
             ),
+        )
+
+    def _changing(self) -> tuple[Tool, ...]:
+        return (
             Tool(
                 "edit_file",
                 "Replaces a text in a file, which must stand there exactly once (or everywhere with `all`).",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.agents.llm.agent import LlmAgent, Setting, require_extra
+from orchestrator.agents.llm.agent import LlmAgent, Setting
 from orchestrator.agents.llm.order import ModelSpec, Permission, ToolSpec
 from orchestrator.agents.llm.providers import PROVIDERS, address_of, unknown_provider
 from orchestrator.config.agent_schema import OWN_TOOLS
@@ -36,14 +36,11 @@ def llm_agent(name: str, configured: Agent | None, model: str | None, means: Mea
 
     Raises:
         Refused: `model-missing`, `model-unknown`, `provider-unknown`, `address-invalid`, `address-plain`.
-        Refused: `extra-missing`, its packages are not installed.
     """
     variables = configured.env if configured is not None else {}
     environment = {**os.environ, **variables}
     asked = model or (configured.model if configured is not None else None)
     spec = _model(asked, means.config.models, environment)
-    if spec.uses_tools or spec.provider != "ollama":
-        require_extra(name)
     tools = means.config.tools.items()
     setting = Setting(
         model=spec,

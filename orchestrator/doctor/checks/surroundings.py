@@ -13,7 +13,6 @@ from orchestrator.agents.programs import find_program
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Check, Diagnosis, ok, skip, warn
 from orchestrator.model.agent import Login
-from orchestrator.state.agent_history import last_seen
 
 _CLOCK_TOLERANCE_S = 86400.0
 """Authors' clocks differ by minutes, and somebody's time zone may be wrong by hours."""
@@ -104,7 +103,7 @@ def _logins(context: Context) -> Diagnosis:
 def _last_seen(context: Context) -> Diagnosis:
     failing = [
         f"{name}: {seen['what']} at {seen['at'][:16]}Z, {seen['how']}"
-        for name, seen in last_seen(str(context.require_ours().state_file)).items()
+        for name, seen in context.state().agents_last_seen().items()
         if not seen["ok"]
     ]
     if failing:

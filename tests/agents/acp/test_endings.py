@@ -280,3 +280,9 @@ def test_an_echo_of_what_it_is_sent_is_no_agent(scripted: Scripted) -> None:
 
     assert isinstance(end, Finished)
     assert end.ending is Ending.FAILED
+
+
+def test_a_refusal_that_only_its_answer_explains_has_the_cause_that_it_tells(scripted: Scripted) -> None:
+    end = scripted.end({"say": "request failed (code: 401): Incorrect API key."}, {**END, "end": "refusal"})
+
+    assert (end.ending, end.cause) == (Ending.FAILED, Cause.CREDENTIAL)
