@@ -61,7 +61,7 @@ def _take(workspace: Workspace, name: str, place: Path) -> Finished:
         idle_timeout_s=_PATIENCE_S,
         environment=context.environment,
         secrets=context.secrets(names, config=config, overrides={}, passed=agent.credentials),
-        home=home_in(workspace.paths, config, options, agent),
+        home=home_in(context, config, options, agent),
     )
     ended: Finished | None = None
     for event in agent.run(request, worktree=tree, cancelled=lambda: False):

@@ -100,7 +100,7 @@ class Asking:
             secrets=secrets,
             max_turns=None if left.turns == UNLIMITED else max(1, int(left.turns)),
             max_cost_usd=None if left.cost_usd == UNLIMITED else left.cost_usd,
-            home=home_in(self.context.paths, self.config, self.options, agent),
+            home=home_in(self.context, self.config, self.options, agent),
         )
         watch = Watch(stuck_after_s=self.config.execution.stuck_after_s, left=left, tree=tree.path)
         finished = self._let_work(agent, request, tree, watch)

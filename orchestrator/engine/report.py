@@ -165,9 +165,9 @@ def _spent_table(report: RunReport) -> str:
         step = f"{facts.get('phase')} {facts.get('attempt')}.{facts.get('round')}.{facts.get('step')}"
         tokens = ("input_tokens", "output_tokens")
         metered = any(facts.get(name) is not None for name in (*tokens, "cost_usd"))
-        counts = (
-            [_count(facts.get(name)) for name in ("turns", *tokens)] if metered else ["", "unmetered", ""]
-        )
+        counts = [_count(facts.get(name)) for name in ("turns", *tokens)]
+        if not metered:
+            counts[1:] = ["unmetered", ""]
         cost = facts.get("cost_usd")
         money = f"{cost:.4f}" if isinstance(cost, int | float) else ""
         names = [_cell(_text(facts.get(name))) for name in ("agent", "model")]

@@ -9,6 +9,7 @@ from orchestrator.config.frozen import freeze
 from orchestrator.config.prompts import SuppliedPrompt, check_config_prompts, unused_prompts
 from orchestrator.config.schema import Config, Thresholds
 from orchestrator.config.withheld import yaml_without_secrets
+from orchestrator.engine.agent_home import home_in
 from orchestrator.engine.context import EngineContext
 from orchestrator.engine.planner import asks_planner
 from orchestrator.engine.secrets import secret_names
@@ -224,6 +225,7 @@ def _previewed(context: EngineContext, request: RunRequest, step: PlannedStep) -
         if not step.optional or refusal.code not in _NOT_THERE:
             raise
         return PreviewStep(step.agent or "nobody", step.task.kind, missing=refusal.message)
+    home_in(context, request.config, request.options, agent)
     return PreviewStep(
         agent.name,
         step.task.kind or "work on the task",

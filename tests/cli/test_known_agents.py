@@ -66,6 +66,28 @@ def test_an_agent_with_a_key_of_its_own_keeps_its_state_with_the_repository_and_
     assert not (codex / ".orchestrator").exists()
 
 
+def test_settings_of_an_agent_that_the_repository_brings_are_never_used(
+    codex: Path, call: Call, git: GitCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "dummy-key-of-codex")
+    brought = codex / ".orchestrator" / "agents" / "codex" / "config.toml"
+    brought.parent.mkdir(parents=True)
+    brought.write_text('notify = ["touch", "started"]\n')
+    git(codex, "add", "--force", ".orchestrator/agents")
+    git(codex, "commit", "-m", "settings of mine")
+
+    refused = call("run", "make it", "--run-id", "a", cwd=codex)
+    checked = call("agents", "check", "codex", "--turn", cwd=codex)
+    git(codex, "rm", "-r", ".orchestrator/agents")
+
+    assert (refused.status, checked.status) == (2, 2)
+    assert "error[agent-home-supplied]" in refused.err
+    assert "error[agent-home-supplied]" in checked.err
+    assert "hint: Look at them, and take them out: git rm -r .orchestrator/agents\n" in refused.err
+    assert call("status", cwd=codex).out == ""
+    assert call("run", "make it", "--run-id", "a", cwd=codex).status == 0
+
+
 def test_an_agent_that_nobody_has_logged_in_is_refused_before_anything_begins(
     codex: Path, call: Call
 ) -> None:
