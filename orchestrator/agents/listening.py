@@ -10,7 +10,7 @@ from typing import Protocol
 
 from orchestrator.agents.lines import Lines, Overlong
 from orchestrator.agents.stream import MAX_ANSWER, Account, StreamParser
-from orchestrator.agents.text import LineReader, plain_text, shown
+from orchestrator.agents.text import LineReader, ending, plain_text, shown
 from orchestrator.model.agent import AgentEvent, Said
 from orchestrator.model.json import JsonObject
 
@@ -75,7 +75,7 @@ class _Newest:
         with self._lock:
             text = "\n".join(self._lines)
             self._lines.clear()
-        return text if len(text) <= _MAX_SAID else "…" + text[1 - _MAX_SAID :]
+        return ending(text, _MAX_SAID)
 
 
 class PeopleEar:

@@ -10,6 +10,9 @@ _ESCAPES = re.compile(
     "\x1b\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b\\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)|\x1b[@-Z\\\\^_]"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_LAST_WORD = re.compile(r"(?<!\S)\S+\Z")
+_FIRST_WORD = re.compile(r"\S+(?=\s)")
+_MAX_WORD = 400
 _MAX_LINE_BYTES = 4096
 _MAX_DETAIL = 2000
 _MAX_MEMBERS = 50
@@ -27,7 +30,28 @@ def plain(text: str, limit: int) -> str:
     if len(text) <= limit and text.isprintable():
         return text  # the most of them: names, paths, ids
     clean = plain_text(text[: 2 * limit].encode("utf-8", "replace"))
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+    return clean if len(clean) <= limit else _cut(clean, limit - 1) + "…"
+
+
+def _cut(text: str, limit: int) -> str:
+    """Returns the beginning of a text that ends with a whole word.
+
+    A part of a secret would not be known for one any more. What is longer than any secret is cut anywhere,
+    and so are names, which are a single word.
+    """
+    word = _LAST_WORD.search(text, max(0, limit - _MAX_WORD), limit)
+    start = word.start() if word is not None else limit
+    is_partial = max(0, limit - _MAX_WORD) < start < limit and not text[limit].isspace()
+    return text[:start] if is_partial else text[:limit]
+
+
+def ending(text: str, limit: int) -> str:
+    """Returns the end of a text, which begins with a whole word, after an ellipsis where more was there."""
+    if len(text) <= limit:
+        return text
+    end = text[1 - limit :]
+    partial = None if text[-limit].isspace() else _FIRST_WORD.match(end, 0, _MAX_WORD)
+    return "…" + (end[partial.end() :] if partial else end)
 
 
 def brief(detail: JsonObject) -> JsonObject:
@@ -75,4 +99,5 @@ class LineReader:
 
 def shown(line: bytes) -> str:
     """Returns the beginning of a line of output as people see it."""
-    return plain_text(line[:_MAX_LINE_BYTES]).strip()
+    text = plain_text(line[:_MAX_LINE_BYTES]).strip()
+    return text if len(line) <= _MAX_LINE_BYTES else _cut(text + "…", len(text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator.agents.text import ending
+
 
 class Head:
     """The first `limit` characters of what was added."""
@@ -40,5 +42,4 @@ class Tail:
             self._size = len(self._pieces[0])
 
     def __str__(self) -> str:
-        text = "".join(self._pieces)
-        return text if len(text) <= self._limit else "…" + text[1 - self._limit :]
+        return ending("".join(self._pieces), self._limit)
