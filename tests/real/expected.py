@@ -46,6 +46,13 @@ SHOWN: Mapping[str, str] = {
     "limit": "limit",
 }
 
+RUNS: Mapping[str, str] = {
+    "thorough": "The workflow `thorough` with codex, copilot, gemini and claude, its owner killed with "
+    "SIGKILL while gemini works on the third step, then resumed",
+    "budget[codex]": "`run --max-turns 3` with codex, headless, which uses its tools for ever",
+    "budget[gemini]": "`run --max-turns 3` with gemini, over ACP, which uses its tools for ever",
+}
+
 _RETRIES = "It tries again for ever, so our deadline ends it."
 _NO_TURNS = "It can be told no number of turns, so our deadline ends it."
 _SILENT = "Its own sandbox refuses, which it tells nobody: the turn is judged by its tree."

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.real.agents import REAL
-from tests.real.expected import SHOWN, UNUSUAL, VIAS
+from tests.real.expected import RUNS, SHOWN, UNUSUAL, VIAS
 from tests.real.places import OUTCOMES, PAGE, RESULTS
 
 BEGIN = "<!-- Between these marks: made by `python -m tests.real.page` from tests/real/results.json. -->"
@@ -28,7 +28,7 @@ def section(results: Results) -> str:
     lines = [BEGIN, "", f"Run on {results['date']} with {', '.join(_versions(results))}.", ""]
     for via in VIAS:
         lines += [f"### {_HEADINGS[via]}", "", *_table(via, rows), ""]
-    return "\n".join([*lines, *_reasons(rows), *_thorough(results), END])
+    return "\n".join([*lines, *_reasons(rows), *_runs(results), END])
 
 
 def _versions(results: Results) -> Iterator[str]:
@@ -68,15 +68,14 @@ def _reasons(rows: Mapping[tuple[str, str, str], Row]) -> Iterator[str]:
         yield f"Not run: {reason}.\n"
 
 
-def _thorough(results: Results) -> Iterator[str]:
-    yield "### Together"
+def _runs(results: Results) -> Iterator[str]:
+    rows = {row["case"]: row for row in results["cases"]}
+    yield "### Whole runs"
     yield ""
-    row = next((row for row in results["cases"] if row["case"] == "thorough"), {"status": "skipped"})
-    came = row["ending"] if row["status"] == "passed" else f"{row['status']} {row.get('reason', '')}".strip()
-    yield (
-        "The workflow `thorough` with codex, copilot, gemini and claude, its owner killed with SIGKILL while "
-        f"gemini works on the third step, then resumed: {came}."
-    )
+    for case, shown in RUNS.items():
+        row = rows.get(case, {"status": "not run", "reason": ""})
+        came = row["ending"] if row["status"] == "passed" else f"{row['status']} {row['reason']}".strip()
+        yield f"- {shown}: {came}."
     yield ""
 
 

@@ -24,6 +24,7 @@ RAW_REMOVERS = {
 """Where raw removals may stand, and why."""
 
 OWN_FILES_ONLY = {
+    "engine/plan_only.py": "transcripts of a planner that worked for no run",
     "engine/verification.py": "reports of an attempt that is repeated",
     "migrate/apply.py": "scratch copies of a database that a killed migration left",
     "migrate/finalize.py": "originals whose bytes a ref keeps, and the record's own files",

@@ -1,9 +1,10 @@
-"""The workflow `thorough` with the four agents that it names, killed in the middle of its third step."""
+"""Whole runs of the command with real agents."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -52,8 +53,9 @@ _WAIT_S = 120.0
 
 @dataclass(slots=True)
 class Run:
-    """A repository, and the command in it."""
+    """A repository, and the command in it; `name` is that of the test."""
 
+    name: str
     place: Path
     environment: Mapping[str, str]
 
@@ -105,7 +107,7 @@ class Run:
         ).stdout
 
 
-def cast(model: ScriptedModel, asleep: Path) -> Mapping[str, Talk]:
+def cast(model: ScriptedModel, run: Run, asleep: Path) -> Mapping[str, Talk]:
     """Makes each agent play its part; gemini's first review sleeps until it is killed."""
     once = f"test -e '{asleep}' || {{ touch '{asleep}'; sleep 600; }}"
     scripts: Mapping[str, Script] = {
@@ -114,7 +116,7 @@ def cast(model: ScriptedModel, asleep: Path) -> Mapping[str, Talk]:
         "gemini": (Shell(once), Answer(_findings())),
         "claude": (Shell("echo 'print(2)' > better.py"), Answer("I wrote better.py.")),
     }
-    return {name: model.add(f"thorough-{name}", script) for name, script in scripts.items()}
+    return {name: model.add(f"{run.name}-{name}", script) for name, script in scripts.items()}
 
 
 def _findings(*found: Mapping[str, str]) -> str:
@@ -132,14 +134,17 @@ def agents() -> Mapping[str, RealAgent]:
 
 
 @pytest.fixture
-def run(agents: Mapping[str, RealAgent], model: ScriptedModel) -> Iterator[Run]:
+def run(
+    agents: Mapping[str, RealAgent], model: ScriptedModel, request: pytest.FixtureRequest
+) -> Iterator[Run]:
     """Returns a repository, initialised, whose configuration names the workflow and the agents."""
-    place = SCENES / "thorough"
+    test = re.sub(r"\W+", "-", request.node.name).strip("-")
+    place = SCENES / test
     shutil.rmtree(place, ignore_errors=True)
     (place / "home").mkdir(parents=True)
     (place / "repository").mkdir()
-    urls = {name: model.url(f"thorough-{name}") for name in agents}
-    made = Run(place, _environment(place, agents, urls))
+    urls = {name: model.url(f"{test}-{name}") for name in agents}
+    made = Run(test, place, _environment(place, agents, urls))
     made.git("init", "-q", "-b", "main")
     made.git("commit", "-q", "--allow-empty", "-m", "start")
     made.do("init")
@@ -182,7 +187,7 @@ def _configured(agents: Mapping[str, RealAgent], urls: Mapping[str, str]) -> dic
 
 def test_thorough(run: Run, model: ScriptedModel, record_property: Callable[[str, object], None]) -> None:
     asleep = run.place / "asleep"
-    talks = cast(model, asleep)
+    talks = cast(model, run, asleep)
 
     owner = run.start("run", "say hello", "--workflow", "thorough", "--run-id", "one", "--trust")
     until(asleep.exists, run)
@@ -202,6 +207,23 @@ def test_thorough(run: Run, model: ScriptedModel, record_property: Callable[[str
     assert "Greet by name." in run.do("findings", "one")
     assert run.left() == []
     assert sorted(run.git("ls-tree", "--name-only", "orchestrator/one").split()) == ["better.py", "hello.py"]
+
+
+@pytest.mark.parametrize("name", ["codex", "gemini"])
+def test_budget(
+    name: str, run: Run, model: ScriptedModel, record_property: Callable[[str, object], None]
+) -> None:
+    model.add(f"{run.name}-{name}", tuple(Shell(f"echo {number} >> kept.txt") for number in range(500)))
+
+    status = run.start(
+        "run", "go on", "--agent", name, "--max-turns", "3", "--run-id", "one", "--trust"
+    ).wait(_WAIT_S)
+
+    record_property("ending", f"exit status {status}")
+    assert status == 6, run.printed()[-4000:]
+    assert run.left() == []
+    *_, kept = json.loads(run.do("checkpoints", "one", "--json"))["checkpoints"]
+    assert run.git("show", f"{kept['commit']}:tree/kept.txt").splitlines()[0] == "0"
 
 
 def until(true: Callable[[], bool], run: Run) -> None:
