@@ -173,12 +173,12 @@ def _done_view(root: Path) -> Facts:
     return facts
 
 
-def test_a_migration_killed_at_any_of_twelve_calls_is_finished_or_taken_back(
+def test_a_migration_killed_at_any_of_six_calls_is_finished_or_taken_back(
     repository: Path, git: GitCall, tmp_path: Path
 ) -> None:
     attack = campaign(repository, git, tmp_path, inside=True)
-    chosen = spread(attack.found, 12)
-    assert len(chosen) == 12
+    chosen = spread(attack.found, 6)
+    assert len(chosen) == 6
 
     for point in chosen:
         assert attack.crash(point, KILL) == -9, f"{point} was not met"
@@ -202,10 +202,10 @@ def break_rollback(attack: Campaign, fault: str, limit: int) -> None:
         assert _before_view(attack.stage) == attack.before, (point, fault)
 
 
-def test_a_rollback_killed_at_any_of_six_calls_is_taken_up_again(
+def test_a_rollback_killed_at_any_of_four_calls_is_taken_up_again(
     repository: Path, git: GitCall, tmp_path: Path
 ) -> None:
-    break_rollback(campaign(repository, git, tmp_path, inside=True), KILL, 6)
+    break_rollback(campaign(repository, git, tmp_path, inside=True), KILL, 4)
 
 
 @pytest.mark.long
