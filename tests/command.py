@@ -15,20 +15,13 @@ from orchestrator.cli.front import main
 
 
 def called(
-    place: Path,
-    *arguments: str,
-    stdin: str = "",
-    only: Mapping[str, str] | None = None,
-    **added: str,
+    place: Path, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Returns what a command line said and ended with, called in a directory.
-
-    Its environment is this process's, or `only` what is given, and the variables that are added.
-    """
+    """Returns what a command line said and ended with, called in a directory."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
         contextlib.chdir(place),
-        _environment({**(os.environ if only is None else only), **added}),
+        _environment(dict(os.environ) if environment is None else environment),
         _typed(stdin),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

@@ -78,5 +78,5 @@ def process(*arguments: str, cwd: Path, stdin: str = "", **environment: str) -> 
 
 def here(*arguments: str, cwd: Path, stdin: str = "", **environment: str) -> Answer:
     """Runs a command line in this process, with all that `process` can give it."""
-    done = called(cwd, *arguments, stdin=stdin, only={**os.environ, **environment})
+    done = called(cwd, *arguments, stdin=stdin, environment={**os.environ, **environment})
     return Answer(done.returncode, done.stdout, done.stderr)

@@ -41,7 +41,7 @@ class Machine:
         self.environment = {**kept, **git, "HOME": str(home), "LC_ALL": "C.UTF-8", **variables}
 
     def __call__(self, *arguments: str, cwd: Path) -> Answer:
-        done = called(cwd, *arguments, only=self.environment)
+        done = called(cwd, *arguments, environment=self.environment)
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def apart(self, *arguments: str, cwd: Path) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from orchestrator.cli.front import main
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.diagnosis import Diagnosis, Status
 from orchestrator.doctor.examine import chosen, examine
+from tests.conftest import GitCall
 from tests.engine.scene import Scene
 
 APPEND = """
@@ -33,10 +35,25 @@ def scene(repository: Path, tmp_path: Path) -> Scene:
     return made
 
 
+@pytest.fixture(scope="session")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns where the first test that wants a completed run leaves its repository for those after it."""
+    return tmp_path_factory.mktemp("finished") / "repo"
+
+
 @pytest.fixture
-def finished(scene: Scene) -> Scene:
+def finished(scene: Scene, master: Path, git: GitCall) -> Scene:
     """Returns a repository with one completed run, `run-1`, that changed app.py."""
-    scene.run(run_id="run-1", command=scene.program("append", APPEND))
+    if not master.exists():
+        scene.run(run_id="run-1", command=scene.program("append", APPEND))
+        shutil.copytree(scene.root, master, symlinks=True)
+        (master / ".orchestrator" / "place.json").unlink()  # a copy is not told that it is one
+        return scene
+    scene.program("append", APPEND)
+    shutil.rmtree(scene.root)
+    shutil.copytree(master, scene.root, symlinks=True)
+    git(scene.root, "status")
+    scene.open().close()
     return scene
 
 

@@ -29,6 +29,7 @@ from orchestrator.state.layout import require_ours
 from tests.conftest import GitCall
 from tests.doctor.conftest import APPEND, front
 from tests.engine.scene import Scene
+from tests.sampling import EVERY, points
 
 RUN = RunId("run-1")
 PLAN = """
@@ -442,8 +443,8 @@ def test_the_command_says_what_came_back_and_what_is_lost(finished: Scene) -> No
     assert json.loads(front(finished.root, "--recover", "--json").out)["runs"] == []
 
 
-@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.long)])
-def test_a_recovery_killed_at_any_effect_is_completed_by_the_next(finished: Scene, stride: int) -> None:
+@EVERY
+def test_a_recovery_killed_at_any_effect_is_completed_by_the_next(finished: Scene, every: bool) -> None:
     subprocess.run(
         ["git", "update-ref", "-d", "refs/heads/orchestrator/run-1"], cwd=finished.root, check=True
     )
@@ -451,7 +452,7 @@ def test_a_recovery_killed_at_any_effect_is_completed_by_the_next(finished: Scen
     effects = _count_effects(finished.root)
     assert effects > 15
 
-    for point in range(0, effects, stride):
+    for point in (at - 1 for at in points(effects, every=every, few=4)):
         shutil.rmtree(finished.root / ".orchestrator", ignore_errors=True)
         subprocess.run(
             ["git", "update-ref", "-d", "refs/heads/orchestrator/run-1"], cwd=finished.root, check=True

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from orchestrator.fs import effects
 from orchestrator.migrate.migration import Migrator
 from tests.migrate.building import Facts, litter, migrator, snapshot
+from tests.sampling import points
 
 Making: TypeAlias = Callable[[Path], Migrator]
 
@@ -70,17 +71,18 @@ def before_view(root: Path) -> Facts:
 
 
 def sweep(
-    master: Path, place: Path, *, every: int = 1, mount: Path | None = None, made: Making = migrator
+    master: Path, place: Path, *, few: int | None = None, mount: Path | None = None, made: Making = migrator
 ) -> int:
-    """Kills at every effect of migrating, then of taking back; returns the number of kills."""
+    """Kills at every effect of migrating, then of taking back, or at a few; returns the number of kills."""
     before = before_view(master)
     with case(master, place, mount) as root:
         effects = len(effects_of(lambda: made(root).migrate()))
         done = done_view(root)
         back = len(effects_of(lambda: made(root).take_back()))
         assert before_view(root) == before
+    forwards, backwards = (points(total, every=few is None, few=few or total) for total in (effects, back))
     kills = 0
-    for number in range(1, effects + 1, every):
+    for number in forwards:
         with case(master, place, mount) as root:
             kills += killed_at(number, lambda root=root: made(root).migrate())  # type: ignore[misc]
             made(root).migrate()
@@ -91,14 +93,14 @@ def sweep(
             made(root).take_back()
             assert before_view(root) == before, f"taken back after a kill before effect {number}"
             assert litter(root) == [], number
-    for number in range(1, back + 1, every):
+    for number in backwards:
         with case(master, place, mount) as root:
             made(root).migrate()
             kills += killed_at(number, lambda root=root: made(root).take_back())  # type: ignore[misc]
             made(root).take_back()
             assert before_view(root) == before, f"taken back after a kill before effect {number} of that"
             assert litter(root) == [], number
-    assert kills == len(range(1, effects + 1, every)) + len(range(1, back + 1, every))
+    assert kills == len(forwards) + len(backwards)
     return kills
 
 

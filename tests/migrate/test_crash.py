@@ -14,6 +14,7 @@ from tests.conftest import GitCall
 from tests.migrate.building import litter, migrator, plain, w, w_inside
 from tests.migrate.conftest import Built
 from tests.migrate.crashing import copied, effects_of, killed_at, sweep
+from tests.sampling import EVERY, points
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 
@@ -29,17 +30,17 @@ def _small_w(root: Path) -> None:
 
 
 def test_a_kill_at_any_effect_of_a_plain_layout_is_finished_or_taken_back(built: Built, fast: Path) -> None:
-    assert sweep(built(plain), fast) > 40
+    assert sweep(built(plain), fast, few=6) == 12
 
 
 def test_a_kill_at_any_effect_of_w_is_finished_or_taken_back(built: Built, fast: Path) -> None:
-    assert sweep(built(_small_w), fast, every=4) > 20
+    assert sweep(built(_small_w), fast, few=6) == 12
 
 
 def test_a_kill_at_any_effect_inside_an_old_directory_of_the_same_name_is_finished_or_taken_back(
     built: Built, fast: Path
 ) -> None:
-    assert sweep(built(w_inside), fast, every=4) > 10
+    assert sweep(built(w_inside), fast, few=6) == 12
 
 
 def test_a_kill_at_any_effect_across_file_systems_is_finished_or_taken_back(
@@ -51,11 +52,12 @@ def test_a_kill_at_any_effect_across_file_systems_is_finished_or_taken_back(
         (root / "checkpoints/link").symlink_to("nowhere")
         (root / ".orchestrator").mkdir()
 
-    assert sweep(built(with_place), fast, every=9, mount=other_file_system) > 10
+    assert sweep(built(with_place), fast, few=4, mount=other_file_system) == 8
 
 
+@EVERY
 def test_a_kill_while_finalizing_is_finished_by_the_next_command(
-    repository: Path, git: GitCall, fast: Path
+    repository: Path, git: GitCall, fast: Path, every: bool
 ) -> None:
     plain(repository)
     record = migrator(repository).migrate().record
@@ -65,7 +67,7 @@ def test_a_kill_while_finalizing_is_finished_by_the_next_command(
     ref = f"refs/orchestrator/migrations/{record.plan.id}"
     listing = git(trial, "ls-tree", "-r", ref)
 
-    for number in range(2, effects + 1, 2):
+    for number in points(effects, every=every):
         root = copied(repository, fast / "case")
         killed_at(number, lambda root=root: migrator(root).finish())  # type: ignore[misc]
         migrator(root).finish()

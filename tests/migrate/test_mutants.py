@@ -18,6 +18,7 @@ from orchestrator.fs.effects import announce, observe
 from orchestrator.migrate import mover, record
 from tests.migrate.building import litter, migrator, plain
 from tests.migrate.crashing import before_view, copied, done_view, effects_of, killed_at
+from tests.sampling import EVERY, points
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 
@@ -182,18 +183,21 @@ def test_a_dropped_sync_is_seen(master: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the path of a descriptor is read from /proc")
-def test_any_single_dropped_sync_is_seen(master: Path, fast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@EVERY
+def test_any_single_dropped_sync_is_seen(
+    master: Path, fast: Path, monkeypatch: pytest.MonkeyPatch, every: bool
+) -> None:
     whole = recorded(lambda: migrator(copied(master, fast / "whole")).migrate(), monkeypatch)
     back = recorded(lambda: migrator(fast / "whole").take_back(), monkeypatch)
     assert (whole.careless(), back.careless()) == ([], [])
     assert min(whole.syncs, back.syncs) > 15
 
     root = fast / "case"
-    for number in range(whole.syncs):
+    for number in (at - 1 for at in points(whole.syncs, every=every)):
         copied(master, root)
         assert recorded(lambda: migrator(root).migrate(), monkeypatch, drop=number).careless(), number
         shutil.rmtree(root)
-    for number in range(back.syncs):
+    for number in (at - 1 for at in points(back.syncs, every=every)):
         copied(master, root)
         migrator(root).migrate()
         assert recorded(lambda: migrator(root).take_back(), monkeypatch, drop=number).careless(), number
@@ -225,7 +229,7 @@ def test_a_missing_journal_is_seen(master: Path, fast: Path, monkeypatch: pytest
 def test_a_copy_written_in_place_is_seen(master: Path, fast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _always_copies(monkeypatch)
     assert not is_red(
-        lambda: sweep(master, fast, every=4)
+        lambda: sweep(master, fast, every=12)
     )  # the same way of copying, with its staging name, is sound
 
     monkeypatch.setattr(mover.Move, "stage", property(lambda move: move.target))
