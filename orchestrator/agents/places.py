@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -82,6 +82,7 @@ class LimitedAgent(Generic[Limited]):
                 yield _ended(Ending.DEADLINE, words)
                 return
             time.sleep(_POLL_S)
+        request = replace(request, timeout_s=max(1.0, gives_up_at - time.monotonic()))
         try:
             yield from self.agent.run(request, worktree=worktree, cancelled=cancelled)
         finally:

@@ -220,7 +220,7 @@ def _abort_status(execution: Execution) -> int:
     return 1 if execution.progress.over else 3
 
 
-def wait_for(work: Work, phase_id: PhaseId, reason: str, what: str) -> None:
+def wait_for(work: Work, phase_id: PhaseId | None, reason: str, what: str) -> None:
     """Lets the run wait for what only a person can give; `resume` gives it."""
     wish = f"Give it as much {what.removeprefix('more ')} again" if what in MORE.values() else "Let it go on"
     work.ask_person(phase_id, reason, f"{wish}: orchestrator resume {work.run_id}")

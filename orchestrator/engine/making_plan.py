@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.config.prompts import PLANNER
-from orchestrator.engine.budget import remaining
+from orchestrator.engine.attempt import wait_for
+from orchestrator.engine.budget import MORE, remaining
 from orchestrator.engine.keeping import keep_artifact
 from orchestrator.engine.planner import Asking, asks_planner, plan_request, planner_for
-from orchestrator.engine.recording import Recorder, add_usage, record_usage
+from orchestrator.engine.recording import PLANNING, Recorder, planning_told, record_usage
 from orchestrator.engine.work import Work
 from orchestrator.errors import Failed, PlanInvalid
 from orchestrator.model.agent import AgentEvent, Finished, Started
@@ -23,26 +24,29 @@ from orchestrator.model.run import RunStatus
 def make_plan(work: Work) -> None:
     """Asks for the plan of a run and records its phases; a kill leaves a run that asks again.
 
-    Without a usable plan the run waits for a person.
+    Without a usable plan the run waits for a person, or for more of its budget where that is used up.
 
     Raises:
         CredentialMissing: the planner's key has no value, or is not accepted; the run can be resumed.
         Refused: the planner cannot be started.
     """
-    asking = _asking(work)
+    _count(work)
+    asking, refusal = _asking(work), ""
+    plan: Plan | None = None
     run = work.run
     planner = planner_for(asking, run.metadata.prompts, on_refused=lambda reason: _refused(work, reason))
     request = plan_request(work.context, work.config, run.task, run.metadata.origin.base)
     try:
         plan = planner.plan(request)
     except (PlanInvalid, Failed) as error:
-        _wait_for_person(work, error.message)
-        return
+        refusal = error.message
     finally:
         if asking is not None:
             _settle(work, asking)
     if plan is not None:
         _record(work, plan)
+    elif refusal:
+        _wait(work, refusal)
 
 
 def _asking(work: Work) -> Asking | None:
@@ -50,6 +54,7 @@ def _asking(work: Work) -> Asking | None:
     step = asks_planner(work.config, run.metadata.options)
     if step is None:
         return None
+    before = sum(event.kind is EventKind.PLAN_ASKED for event in work.context.state.events(work.run_id))
     return Asking(
         context=work.context,
         config=work.config,
@@ -60,7 +65,7 @@ def _asking(work: Work) -> Asking | None:
         transcripts=work.context.paths.run_artifacts_dir(work.run_id),
         stop=work.halted,
         left=remaining(work),
-        talk=lambda agent, number: _Talk(work, agent, number),
+        talk=lambda agent, number: _Talk(work, agent, before + number),
     )
 
 
@@ -70,7 +75,7 @@ class _Talk:
     def __init__(self, work: Work, agent: str, number: int) -> None:
         self._work = work
         self._about: dict[str, Json] = {
-            "phase": "planning",
+            "phase": PLANNING,
             "attempt": 1,
             "round": 1,
             "step": number,
@@ -106,10 +111,17 @@ def _settle(work: Work, asking: Asking) -> None:
     asking.close()
     encrypt = work.config.artifacts.encrypt
     with work.context.state.transaction():
-        work.update_progress(lambda p: replace(p, planning=add_usage(p.planning, asking.usage)))
+        _count(work)
         for number in range(1, asking.asked + 1):
             path = asking.transcript(number)
             keep_artifact(work.context, work.run_id, path, None, "transcript", encrypt=encrypt)
+
+
+def _count(work: Work) -> None:
+    """Counts everything that planners of the run have told, those too that were killed with us."""
+    planning = planning_told(work)
+    if planning != work.run.metadata.progress.planning:
+        work.update_progress(lambda progress: replace(progress, planning=planning))
 
 
 def _record(work: Work, plan: Plan) -> None:
@@ -118,8 +130,12 @@ def _record(work: Work, plan: Plan) -> None:
         work.set_status(RunStatus.EXECUTING)
 
 
-def _wait_for_person(work: Work, reason: str) -> None:
-    state = work.context.state
+def _wait(work: Work, reason: str) -> None:
+    state, part = work.context.state, remaining(work).used_up()
+    if part is not None:
+        with state.transaction():
+            wait_for(work, None, reason, MORE[part])
+        return
     progress = replace(work.run.metadata.progress, waiting_for="a plan")
     ways = f"Ask again: orchestrator resume {work.run_id}. Or write it: orchestrator run … --plan FILE"
     with state.transaction():

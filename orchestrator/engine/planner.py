@@ -17,7 +17,7 @@ from orchestrator.engine.context import EngineContext
 from orchestrator.engine.recording import add_usage
 from orchestrator.engine.secrets import secrets_of
 from orchestrator.engine.verification import check_lines
-from orchestrator.engine.watching import Watch
+from orchestrator.engine.watching import Watch, metered
 from orchestrator.engine.work import execution_marker
 from orchestrator.engine.workflow import PlannedStep, planner_step, works_alone
 from orchestrator.errors import CredentialMissing, Failed
@@ -75,15 +75,20 @@ class Asking:
         """Returns the agent's answer, None when it was stopped; a kill leaves a tree that `close` removes.
 
         Raises:
-            Failed: `planner-failed`, the agent did not come to an end of its own.
+            Failed: `planner-failed`, nothing is left for it, or it did not come to an end of its own.
             CredentialMissing: `planner-credential`, or a secret of the agent has no value.
             Refused: it cannot be started.
         """
-        agent = self.agent()
+        agent, left = self.agent(), self.left.less(self.usage)
+        if left.used_up() is not None:
+            raise Failed(
+                f"The planner {agent.name} was not asked: the budget of this run is used up.",
+                code="planner-failed",
+                hint="Give it more.",
+            )
         secrets = secrets_of(self.context, self.config, self.options, self.step, agent)
         tree = self._tree()
         self.asked += 1
-        left = self.left.less(self.usage)
         request = AgentRequest(
             prompt=self.context.redactor.text(prompt),
             transcript=os.fspath(self.transcript(self.asked)),
@@ -99,7 +104,7 @@ class Asking:
         )
         watch = Watch(stuck_after_s=self.config.execution.stuck_after_s, left=left, tree=tree.path)
         finished = self._let_work(agent, request, tree, watch)
-        self.usage = add_usage(self.usage, self._metered(finished))
+        self.usage = add_usage(self.usage, finished.usage)
         return self._judged(agent.name, finished, watch)
 
     def _let_work(self, agent: Agent, request: AgentRequest, tree: IsolatedTree, watch: Watch) -> Finished:
@@ -108,9 +113,11 @@ class Asking:
             for event in agent.run(
                 request, worktree=tree.path, cancelled=lambda: self.stop() or watch.must_stop()
             ):
+                if isinstance(event, Finished):
+                    event = replace(event, usage=metered(event, watch, self.context.price))
+                    finished = event
                 talk.take(event)
                 watch.see(event)
-                finished = event if isinstance(event, Finished) else finished
         assert finished is not None, f"agent {agent.name} ended without a Finished event"
         return finished
 
@@ -125,12 +132,6 @@ class Asking:
         if finished.cause is Cause.CREDENTIAL:
             raise CredentialMissing(sentence, code="planner-credential", hint=hint)
         raise Failed(sentence, code="planner-failed", hint=hint)
-
-    def _metered(self, finished: Finished) -> Usage:
-        usage = finished.usage
-        if usage.cost_usd is None:
-            usage = replace(usage, cost_usd=self.context.price(usage, finished.model))
-        return usage
 
     def agent(self) -> Agent:
         """Returns the agent that is asked; raises Refused when it cannot be started."""

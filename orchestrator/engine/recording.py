@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
 from types import TracebackType
 from typing import Self, TypeVar, assert_never
 
@@ -26,6 +27,8 @@ from orchestrator.model.run import Execution, ExecutionProgress, Usage
 
 Number = TypeVar("Number", int, float)
 
+PLANNING = "planning"
+"""What events name as the phase of what a planner does."""
 GROUP_S = 0.05
 """How long an event may wait for others before it is written with them: a kill loses at most so much."""
 _MAX_GROUP = 2000
@@ -159,6 +162,17 @@ def usage_told(work: Work, execution: Execution) -> Usage:
         if event.kind is EventKind.AGENT_USAGE and step.items() <= event.data.items():
             told = _usage(event.data)
     return told
+
+
+def planning_told(work: Work) -> Usage:
+    """Returns what the planners of a run have consumed, as far as they told, all answers together."""
+    answers: list[Usage] = []
+    for event in work.context.state.events(work.run_id):
+        if event.kind is EventKind.PLAN_ASKED:
+            answers.append(Usage())
+        elif event.kind is EventKind.AGENT_USAGE and answers and event.data.get("phase") == PLANNING:
+            answers[-1] = _usage(event.data)  # each tells all that its turn has consumed so far
+    return reduce(add_usage, answers, Usage())
 
 
 def usage_facts(usage: Usage, about: Mapping[str, Json]) -> dict[str, Json]:

@@ -13,13 +13,13 @@ from orchestrator.engine.budget import Budget, remaining
 from orchestrator.engine.recording import Recorder
 from orchestrator.engine.schedule import RunStep
 from orchestrator.engine.setting_aside import STUCK, attempt_before
-from orchestrator.engine.watching import Watch
+from orchestrator.engine.watching import Watch, metered
 from orchestrator.engine.work import Work
 from orchestrator.engine.workflow import PlannedStep
 from orchestrator.model.agent import AgentRequest, Cause, Ending, Finished
 from orchestrator.model.event import EventKind
 from orchestrator.model.json import Json
-from orchestrator.model.run import Execution, Usage
+from orchestrator.model.run import Execution
 from orchestrator.ports import Agent
 from orchestrator.repo.trees import IsolatedTree
 
@@ -97,28 +97,11 @@ class Turn:
         return self._judged(finished, watch)
 
     def _judged(self, finished: Finished, watch: Watch) -> Finished:
-        finished = replace(finished, usage=self._metered(finished, watch))
+        finished = replace(finished, usage=metered(finished, watch, self.work.context.price))
         self.over = watch.over
         if finished.ending is Ending.CANCELLED and watch.ending is not None and not self.work.halted():
             return replace(finished, ending=watch.ending, detail=watch.detail)
         return finished
-
-    def _metered(self, finished: Finished, watch: Watch) -> Usage:
-        """Returns what the turn consumed; of one that was stopped, what its agent had told until then."""
-        usage, told = finished.usage, watch.spent
-        if usage.input_tokens is None and usage.output_tokens is None:
-            usage = replace(
-                usage,
-                input_tokens=told.input_tokens,
-                output_tokens=told.output_tokens,
-                cached_tokens=told.cached_tokens,
-                cost_usd=usage.cost_usd if told.cost_usd is None else told.cost_usd,
-            )
-        if usage.turns is None and watch.turns:
-            usage = replace(usage, turns=watch.turns)
-        if usage.cost_usd is None:
-            usage = replace(usage, cost_usd=self.work.context.price(usage, finished.model))
-        return usage
 
     def _request(self, left: Budget) -> AgentRequest:
         before = attempt_before(self.work, self.action.execution)
@@ -138,12 +121,19 @@ class Turn:
         )
 
     def _session_of(self, before: Execution | None) -> str:
-        """Returns the agent's own session in which this step was broken off, unless it made no progress."""
-        if before is None or before.progress.ending in STUCK:
-            return ""
+        """Returns the agent's own session in which this step was broken off, unless it made no progress.
+
+        Attempts that were broken off before their agent had opened any are looked behind.
+        """
         done = self.action.execution.progress.steps_done
-        is_same = before.progress.agent == self.agent.name and before.progress.steps_done == done
-        return before.progress.agent_session if is_same else ""
+        while before is not None and before.progress.steps_done == done:
+            told = before.progress
+            if told.ending in STUCK or told.agent not in ("", self.agent.name):
+                return ""
+            if told.agent_session:
+                return told.agent_session
+            before = attempt_before(self.work, before)
+        return ""
 
 
 def transcript_of(work: Work, action: RunStep) -> Path:

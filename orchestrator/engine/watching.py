@@ -11,7 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.engine.budget import MORE, UNLIMITED, Budget
-from orchestrator.model.agent import AgentEvent, AskedPermission, Ending, Opened, Said, Spent, UsedTool
+from orchestrator.model.agent import (
+    AgentEvent,
+    AskedPermission,
+    Ending,
+    Finished,
+    Opened,
+    Said,
+    Spent,
+    Started,
+    UsedTool,
+)
 from orchestrator.model.run import Usage
 
 _MAX_SEEN = 20_000
@@ -23,7 +33,8 @@ class Watch:
     """Sees the events of one turn, and says when it must stop.
 
     Progress is a tool used in a way, or a line said, that this turn has not seen yet, or a changed file in
-    the tree; the tree is looked at only when nothing else has happened for `stuck_after_s` seconds. `left` is
+    the tree; the tree is looked at only when nothing else has happened for `stuck_after_s` seconds. An agent
+    that has not started, because it waits for its place, is not expected to make any. `left` is
     what the run may still use; what agents do not tell is not counted, but turns are: uses of tools, as long
     as the agent tells no number of its own. `now` is a clock in seconds.
     """
@@ -41,6 +52,7 @@ class Watch:
         self._tree = tree
         self._now = now
         self._progress_at = now()
+        self._has_started = False
         self._seen: set[int] = set()
         self._calls: set[str] = set()
         self._told_turns: int | None = None
@@ -81,6 +93,8 @@ class Watch:
                         self._note(said)
             case AskedPermission(tool, detail, _):
                 self._note((tool, repr(detail)))
+            case Started():
+                self._has_started, self._progress_at = True, self._now()
             case Opened():
                 self._progress_at = self._now()
             case Spent(usage):
@@ -90,7 +104,11 @@ class Watch:
 
     def must_stop(self) -> bool:
         """Returns whether the turn has to end now; `ending` then tells why."""
-        if self.ending is None and self._now() - self._progress_at >= self._stuck_after_s:
+        if (
+            self._has_started
+            and self.ending is None
+            and self._now() - self._progress_at >= self._stuck_after_s
+        ):
             unchanged_s = time.time() - last_change(self._tree)
             self.is_stuck = unchanged_s >= self._stuck_after_s
             self._progress_at = self._now() - max(0.0, unchanged_s)
@@ -98,7 +116,9 @@ class Watch:
 
     def _note(self, what: Hashable) -> None:
         digest = hash(what)
-        if digest not in self._seen and len(self._seen) < _MAX_SEEN:
+        if digest not in self._seen:
+            if len(self._seen) >= _MAX_SEEN:
+                self._seen.clear()  # what comes round only after so many others may count once more
             self._seen.add(digest)
             self._progress_at = self._now()
 
@@ -107,6 +127,24 @@ class Watch:
         # With its last turn it may still say what it did: only one more is one too many.
         left = replace(left, time_s=UNLIMITED, turns=self._left.turns - self.turns + 1)
         self.over = self.over or left.used_up()
+
+
+def metered(finished: Finished, watch: Watch, price: Callable[[Usage, str], float | None]) -> Usage:
+    """Returns what a turn consumed; of one that was stopped, what its agent had told until then."""
+    usage, told = finished.usage, watch.spent
+    if usage.input_tokens is None and usage.output_tokens is None:
+        usage = replace(
+            usage,
+            input_tokens=told.input_tokens,
+            output_tokens=told.output_tokens,
+            cached_tokens=told.cached_tokens,
+            cost_usd=usage.cost_usd if told.cost_usd is None else told.cost_usd,
+        )
+    if usage.turns is None and watch.turns:
+        usage = replace(usage, turns=watch.turns)
+    if usage.cost_usd is None:
+        usage = replace(usage, cost_usd=price(usage, finished.model))
+    return usage
 
 
 def last_change(tree: Path) -> float:

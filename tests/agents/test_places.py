@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from orchestrator.agents.command import CommandAgent
@@ -59,6 +60,23 @@ def test_a_turn_without_a_place_waits_until_it_is_stopped_or_its_time_is_over(
     assert finished(events).ending is Ending.DEADLINE
     assert "no place was free" in finished(events).detail
     assert not any(isinstance(event, Started) for event in events)
+
+
+def test_the_time_that_a_turn_has_waited_is_time_of_the_turn(tmp_path: Path, take: Turn) -> None:
+    places = Places(tmp_path / "locks", "x", 1)
+    (tmp_path / "locks").mkdir()
+    held = places.take()
+    assert held is not None
+    agent = LimitedAgent(CommandAgent("tool", ("sleep", "30")), places)
+    release = threading.Timer(0.5, held.release)
+    release.start()
+
+    events = take(agent, timeout_s=2.5)
+
+    release.join()
+    ended = finished(events)
+    assert ended.ending is Ending.DEADLINE
+    assert ended.usage.wall_s < 2.4
 
 
 def test_a_limited_agent_is_what_it_limits(tmp_path: Path) -> None:

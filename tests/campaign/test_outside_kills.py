@@ -80,14 +80,20 @@ def test_runs_started_at_once_see_nothing_of_each_other(make_scene: MakeScene) -
 
 def test_two_that_resume_the_same_run_are_one_too_many(make_scene: MakeScene) -> None:
     scene = make_scene("twice")
-    first = scene.start("run", "job", "--run-id", "one", "--command", "sh -c 'sleep 2; touch last.txt'")
+    go = scene.place.parent / "go"
+    waits = f"sh -c 'while [ ! -e {go} ]; do sleep 0.05; done; touch last.txt'"
+    first = scene.start("run", "job", "--run-id", "one", "--command", waits)
     while not (scene.place / ".orchestrator" / "worktrees" / "one" / "main").is_dir():
         assert first.poll() is None, first.communicate()
         time.sleep(0.02)
     kill_all(scene.place)
     first.communicate()
 
-    ended = finish_all([scene.start("resume", "one"), scene.start("resume", "one")])
+    both = [scene.start("resume", "one"), scene.start("resume", "one")]
+    while all(process.poll() is None for process in both):
+        time.sleep(0.02)
+    go.touch()
+    ended = finish_all(both)
 
     assert sorted(status for status, _ in ended) == [0, 5], ended
     loser = next(error for status, error in ended if status == 5)

@@ -53,6 +53,39 @@ def test_without_a_key_the_check_of_one_agent_ends_with_4_and_the_way_in(
     assert (told["login"], told["tested"]) == ("none", True)
 
 
+def test_an_agent_that_cannot_even_be_made_does_not_hide_the_others(
+    claude: Path, project: Path, call: Call
+) -> None:
+    listing = project / ".orchestrator" / "workflow.yaml"
+    models = "models: {one: {provider: ollama, name: a}, two: {provider: ollama, name: b}}\n"
+    listing.write_text(f"version: 1\n{models}agents: {{helper: {{kind: llm}}}}\n")
+
+    all_of_them = call("agents", "check", cwd=project)
+    told = row(call, project, "helper")
+
+    assert all_of_them.status == 1
+    assert (told["health"], told["detail"]) == (
+        "broken",
+        "Several models are configured (one, two), and nothing says which",
+    )
+    assert row(call, project)["health"] == "ready"
+    assert call("agents", "check", "helper", cwd=project).status == 2
+
+
+def test_a_key_that_the_built_in_agent_will_be_given_counts_as_one(
+    claude: Path, project: Path, call: Call
+) -> None:
+    listing = project / ".orchestrator" / "workflow.yaml"
+    models = "models: {main: {provider: anthropic, name: some}}\n"
+    agents = "agents: {helper: {kind: llm, secrets: [ANTHROPIC_API_KEY]}, other: {kind: llm}}\n"
+    listing.write_text(f"version: 1\n{models}{agents}")
+
+    statuses = [call("agents", "check", name, cwd=project).status for name in ("helper", "other")]
+
+    assert statuses == [0, 4]
+    assert row(call, project, "helper")["login"] == "key"
+
+
 def test_a_key_in_the_shell_is_enough_and_the_check_is_remembered(
     claude: Path, project: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,16 +14,26 @@ import pytest
 from orchestrator.engine.merging import merge_run
 from orchestrator.engine.plan_only import PlanWish, plan_only
 from orchestrator.errors import Failed, Refused
-from orchestrator.model.run import RunStatus
+from orchestrator.model.agent import Ending, Finished, Spent
+from orchestrator.model.run import RunStatus, Usage
 from tests.conftest import GitCall
 from tests.engine.agents_on_path import Cast
 from tests.engine.scene import Scene
+from tests.engine.scripted import Act, Scripted, writes
 from tests.engine.test_interruption import wait_until
 
 FLOW = """
 roles: {planner: claude}
 workflows:
   default: [{agent: codex, task: implement}]
+"""
+
+TWO = """
+agents:
+  planner: {kind: command, command: ["true"]}
+  worker: {kind: command, command: ["true"]}
+roles: {planner: planner}
+workflows: {default: [{agent: worker}]}
 """
 
 
@@ -170,6 +181,44 @@ def test_a_run_killed_while_it_is_planned_asks_again_and_goes_on(scene: Scene, t
     assert scene.worktrees() == []
 
 
+def test_a_planner_that_uses_up_the_budget_waits_for_more_and_then_asks_again(scene: Scene) -> None:
+    scene.configure(TWO)
+    spent = [Spent(Usage(input_tokens=5, output_tokens=5, turns=turns)) for turns in (1, 2)]
+    answer = Finished(Ending.FINISHED, 0, "", Usage(turns=1), answer=json.dumps(ONE))
+    agent = Scripted([[*spent], [answer], [writes("part1")]])
+    run_id = scene.start(options={"max_turns": 1})
+
+    paused = agent.work(scene, run_id)
+    done = agent.resume(scene, run_id)
+    while done.status is RunStatus.WAITING and len(agent.asked) < 9:
+        done = agent.resume(scene, run_id)
+
+    assert (paused.status, paused.metadata.progress.waiting_for) == (RunStatus.WAITING, "more turns")
+    assert paused.metadata.progress.planning.turns == 2
+    assert paused.metadata.progress.planning.input_tokens == 5
+    assert done.status is RunStatus.COMPLETED
+    assert len(agent.asked) == 3
+    assert done.metadata.progress.planning.turns == 3
+
+
+def test_what_a_planner_told_before_a_kill_is_counted(scene: Scene) -> None:
+    scene.configure(TWO)
+    answer = Finished(Ending.FINISHED, 0, "", Usage(10, 1, 0.5), answer=json.dumps(ONE))
+    told: list[Act | str] = [Spent(Usage(7, 1, 0.25)), lambda _: time.sleep(0.3), _die]
+    run_id = scene.start(options={"max_cost_usd": 5.0})
+    owner = os.fork()
+    if owner == 0:
+        Scripted([told]).work(scene, run_id)
+        os._exit(0)
+    os.waitpid(owner, 0)
+
+    done = Scripted([[answer], [writes("part1")]]).work(scene, run_id)
+
+    assert done.status is RunStatus.COMPLETED
+    assert done.metadata.progress.planning.input_tokens == 17
+    assert done.metadata.progress.planning.cost_usd == 0.75
+
+
 def test_a_plan_for_show_leaves_nothing_behind(scene: Scene, cast: Cast, git: GitCall) -> None:
     cast.script({"claude/planner": [{"answer": FOUR, "write": {"app.py": "changed"}}]})
     refs = git(scene.root, "for-each-ref")
@@ -216,3 +265,7 @@ def test_a_planner_that_is_not_there_is_refused_before_anything_begins(scene: Sc
         scene.start()
 
     assert refused.value.code == "agent-missing"
+
+
+def _die(_: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -58,6 +58,20 @@ def test_an_interrupted_turn_goes_on_in_the_agents_own_session_and_is_told_what_
     assert "+half of it" in agent.asked[1].prompt
 
 
+def test_a_turn_that_is_broken_off_again_before_it_opens_its_session_goes_on_in_it_after_all(
+    checked: Scene,
+) -> None:
+    agent = Scripted([[opened("s-1"), HANGS], [HANGS], [opened("s-1"), writes("all.txt")]])
+    run_id = checked.start(command="true")
+    agent.work(checked, run_id, stop=lambda: len(agent.asked) == 1)
+    agent.work(checked, run_id, stop=lambda: len(agent.asked) == 2)
+
+    done = agent.work(checked, run_id)
+
+    assert done.status is RunStatus.COMPLETED
+    assert [request.continues for request in agent.asked] == ["", "s-1", "s-1"]
+
+
 def test_an_agent_that_lost_its_session_begins_a_new_one_in_the_same_attempt(checked: Scene) -> None:
     agent = Scripted(
         [

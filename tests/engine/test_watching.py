@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.watching import Watch, last_change
-from orchestrator.model.agent import AgentEvent, Ending, Said, Spent, ToolState, UsedTool
+from orchestrator.model.agent import AgentEvent, Ending, Said, Spent, Started, ToolState, UsedTool
 from orchestrator.model.run import Usage
 
 
@@ -22,7 +22,9 @@ class Clock:
 
 
 def watch(tree: Path, clock: Clock, **left: float) -> Watch:
-    return Watch(stuck_after_s=60.0, left=Budget(**left), tree=tree, now=clock)
+    made = Watch(stuck_after_s=60.0, left=Budget(**left), tree=tree, now=clock)
+    made.see(Started((1, 1)))
+    return made
 
 
 @pytest.mark.parametrize(
@@ -121,4 +123,33 @@ def test_one_use_of_a_tool_counts_once_whatever_is_told_of_it(tmp_path: Path) ->
         seen.see(UsedTool("write", {}, state, call="the-one"))
 
     assert seen.turns == 1
+    assert not seen.must_stop()
+
+
+def test_an_agent_that_waits_to_be_started_is_not_stuck(tmp_path: Path) -> None:
+    clock = Clock()
+    seen = Watch(stuck_after_s=60.0, left=Budget(), tree=tmp_path / "gone", now=clock)
+    clock.now += 1000
+
+    waits = seen.must_stop()
+    seen.see(Started((1, 1)))
+    begins = seen.must_stop()
+    clock.now += 60
+
+    assert not waits
+    assert not begins
+    assert seen.must_stop()
+
+
+def test_whoever_has_said_very_much_makes_progress_all_the_same(tmp_path: Path) -> None:
+    clock = Clock()
+    seen = watch(tmp_path / "gone", clock)
+    seen.see(Said("\n".join(f"line {chr(65 + n % 26)}" + "x" * (n // 26) for n in range(260))))
+    for number in range(25_000):
+        seen.see(UsedTool("read", {"path": str(number)}))
+    clock.now += 59
+
+    seen.see(UsedTool("read", {"path": "another"}))
+    clock.now += 59
+
     assert not seen.must_stop()

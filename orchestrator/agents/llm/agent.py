@@ -48,7 +48,8 @@ _BOOTSTRAP = (
 class Setting:
     """What a built-in agent is made from, by the configuration.
 
-    `model` None: `entry` is an installed class that brings its own. `cache_dir` empty: no answer is kept.
+    `model` None: `entry` is an installed class that brings its own. `secrets` are the names that it will be
+    given, which count when it is looked whether it has a key. `cache_dir` empty: no answer is kept.
     """
 
     model: ModelSpec | None = None
@@ -56,6 +57,7 @@ class Setting:
     tools: tuple[ToolSpec, ...] = ()
     permissions: Mapping[str, Permission] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     cache_dir: str = ""
 
@@ -86,7 +88,8 @@ class LlmAgent:
         provider = self.setting.model.provider
         if provider in NEEDS_NO_KEY or provider not in PROVIDERS:
             return AgentHealth(Health.READY, version=self._model_name)
-        if key_of(provider, {**os.environ, **self.setting.variables}):
+        is_given = bool(set(self.setting.secrets) & set(PROVIDERS[provider].keys))
+        if is_given or key_of(provider, {**os.environ, **self.setting.variables}):
             return AgentHealth(Health.READY, version=self._model_name, login=Login.KEY)
         variable = PROVIDERS[provider].keys[0]
         return AgentHealth(

@@ -51,6 +51,7 @@ def llm_agent(name: str, configured: Agent | None, model: str | None, means: Mea
         ),
         permissions=_permissions(means.config),
         variables=variables,
+        secrets=configured.secrets if configured is not None else (),
         limits=means.limits,
         cache_dir=means.cache_dir,
     )
