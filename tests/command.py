@@ -51,12 +51,14 @@ def _typed(text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
+    before, place = dict(os.environ), tempfile.tempdir
     _become(variables)
+    tempfile.tempdir = None  # what TMPDIR said is remembered there
     try:
         yield
     finally:
         _become(before)
+        tempfile.tempdir = place
 
 
 def _become(variables: Mapping[str, str]) -> None:
