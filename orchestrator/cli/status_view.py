@@ -198,6 +198,6 @@ def _phase(run: RunGlance) -> str:
 def _spent(run: RunGlance) -> str:
     usage = run["usage"]
     if usage["cost_usd"] is not None:
-        return f"{usage['cost_usd']:.2f} USD"
+        return f"{usage['cost_usd']:.{2 if usage['cost_usd'] >= 0.01 else 4}f} USD"
     tokens = (usage["input_tokens"] or 0) + (usage["output_tokens"] or 0)
     return f"{tokens} tokens" if tokens else "-"

@@ -139,7 +139,7 @@ def _spent(usage: Usage) -> str:
     else:
         parts.append("tokens unmetered")
     if usage.cost_usd is not None:
-        parts.append(f"{usage.cost_usd:.2f} USD")
+        parts.append(f"{usage.cost_usd:.{2 if usage.cost_usd >= 0.01 else 4}f} USD")
     return "; ".join(parts)
 
 

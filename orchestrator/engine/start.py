@@ -318,7 +318,7 @@ def _limits(request: RunRequest) -> tuple[str, ...]:
         (options.max_time_s, "{:g} s in all"),
         (options.max_cost_usd or budget.max_cost_usd, "${:g} in all, as far as agents tell"),
         (budget.max_tokens, "{:,} tokens in all"),
-        (options.max_turns or budget.max_turns, "{:,} turns in all"),
+        (options.max_turns or budget.max_turns, "turns in all: {:,}"),
     )
     return (*lines, *(words.format(limit) for limit, words in in_all if limit is not None))
 
