@@ -21,6 +21,7 @@ from orchestrator.repo.removal import (
     remove_orchestrator_dir,
     remove_ref,
     remove_refs,
+    remove_session,
     remove_tree,
 )
 from orchestrator.repo.undo import settle, undo
@@ -501,3 +502,24 @@ def test_a_lock_on_the_packed_refs_that_is_not_ours_stays(
 
     assert (repository / ".git" / "packed-refs.lock").exists()
     assert opened(repository).read_ref(RESULT) == tip
+
+
+@pytest.mark.parametrize("runs", [0, 2])
+def test_only_a_session_without_runs_is_removed_as_one(tmp_path: Path, runs: int) -> None:
+    sessions = tmp_path / "sessions"
+    for place in (sessions / "one", tmp_path / "elsewhere"):
+        place.mkdir(parents=True)
+        (place / "work.txt").write_text("work")
+
+    with pytest.raises(Refused) as elsewhere:
+        remove_session(tmp_path / "elsewhere", root=sessions, runs=0)
+    if runs:
+        with pytest.raises(Refused) as used:
+            remove_session(sessions / "one", root=sessions, runs=runs)
+        assert used.value.code == "session-in-use"
+    else:
+        assert remove_session(sessions / "one", root=sessions, runs=runs) == 4
+
+    assert elsewhere.value.code == "not-ours"
+    assert (tmp_path / "elsewhere" / "work.txt").exists()
+    assert (sessions / "one").exists() is bool(runs)
