@@ -77,17 +77,17 @@ class Recorder:
         """Records one event; `Finished` is recorded with its step, by whoever ends that."""
         if self._failure is not None:
             raise self._failure
-        match event:
+        match event:  # those that come in floods first
+            case UsedTool(tool, detail, reached, call):
+                facts: JsonObject = {"tool": tool, "detail": detail, "state": reached, "call": call}
+                self._add(EventKind.AGENT_TOOL, facts)
+            case Said(text):
+                self._add(EventKind.AGENT_SAID, {"text": text})
             case Started(process):
                 self._advance(process=process)
             case Opened(agent_session, model):
                 self._add(EventKind.AGENT_SESSION, {"agent_session": agent_session, "model": model})
                 self._advance(agent_session=agent_session)
-            case Said(text):
-                self._add(EventKind.AGENT_SAID, {"text": text})
-            case UsedTool(tool, detail, reached, call):
-                facts: JsonObject = {"tool": tool, "detail": detail, "state": reached, "call": call}
-                self._add(EventKind.AGENT_TOOL, facts)
             case AskedPermission(tool, detail, granted):
                 self._add(EventKind.AGENT_PERMISSION, {"tool": tool, "detail": detail, "granted": granted})
             case Requested(host, method, status, size_bytes):

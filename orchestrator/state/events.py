@@ -75,7 +75,8 @@ class EventLog:
             row = _row(before, place, clean, trace, None)
             before = str(row[-1])
             written.append(row)
-            events.append(Event(place[0], place[1], at, run_id, kind, clean, trace, None, before))
+            if self._subscribers:
+                events.append(Event(place[0], place[1], at, run_id, kind, clean, trace, None, before))
         self._write(written, events)
 
     def _write(self, written: Sequence[tuple[codec.Column, ...]], events: Sequence[Event]) -> None:
