@@ -6,16 +6,20 @@ skipped. Further words go to pytest, such as `-k "codex and write"`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.real import namespace
 from tests.real.places import OUTCOMES, RECORD, ROOT, SCENES
 
 _WORKERS = ("-n", "4")
+_COVERED = tuple(Path(tempfile.gettempdir()) / name for name in (".git", ".codex", ".agents"))
 
 
 def main(words: list[str]) -> int:
@@ -36,9 +40,24 @@ def main(words: list[str]) -> int:
         "-q",
         "tests/real",
     )
-    status = subprocess.run(_inside(*pytest, *_WORKERS, *words), cwd=ROOT, env=_environment()).returncode
+    there = {place for place in _COVERED if place.exists()}
+    try:
+        status = subprocess.run(_inside(*pytest, *_WORKERS, *words), cwd=ROOT, env=_environment()).returncode
+    finally:
+        _remove_covers(there)
     _tell_skipped()
     return status
+
+
+def _remove_covers(there: set[Path]) -> None:
+    """Removes the empty directories that codex's sandbox leaves when it is killed during a command.
+
+    Source: codex-acp 2.6.0, which puts them over what a command shall not change; an empty `/tmp/.git` would
+    make every directory below it look like a part of a broken repository.
+    """
+    for place in set(_COVERED) - there:
+        with contextlib.suppress(OSError):  # not there, or not empty and so not of that kind
+            place.rmdir()
 
 
 def _tell_skipped() -> None:

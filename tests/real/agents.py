@@ -71,8 +71,6 @@ def _codex_args(via: Via, url: str) -> tuple[str, ...]:
 
 def _codex_settings(via: Via, url: str) -> Variables:
     config = {
-        # Killed during a command, its sandbox leaves what it had put over /tmp/.git: an empty directory.
-        "sandbox_workspace_write": {"exclude_slash_tmp": True},
         "model": MODEL,
         "model_provider": "scripted",
         "model_providers": {"scripted": _codex_provider(url)},
