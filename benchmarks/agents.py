@@ -23,7 +23,9 @@ from orchestrator.process.command import Command
 from orchestrator.process.spawn import minimal_environment, supervise
 
 _WATCHED_S = 2.0
+"""How long processor time is counted: what is held does nothing, so a short window would count no tick."""
 _SETTLED_S = 3.0
+"""How long the starts of all supervisors are let pass before anything is counted."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _TOOL = (
     '{"type":"assistant","message":{"content":'

@@ -146,6 +146,7 @@ def count_at(message: Json, *path: str) -> int | None:
     """Returns the number of things at a path of keys, None where there is no sensible one."""
     value = value_at(message, *path)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # mypy does not see through `is_number` that it is one.
     return int(value) if is_number and 0 <= value < _MAX_COUNT else None  # type: ignore[operator, arg-type]
 
 
@@ -153,6 +154,7 @@ def money_at(message: Json, *path: str) -> float | None:
     """Returns the amount of money at a path of keys, None where there is no sensible one."""
     value = value_at(message, *path)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # mypy does not see through `is_number` that it is one.
     return float(value) if is_number and 0 <= value < 1e9 else None  # type: ignore[operator, arg-type]
 
 

@@ -37,7 +37,7 @@ def made_agent(name: str) -> TextAgent:
     missing = [verb for verb in ("execute", "validate_response", "format_output") if not hasattr(agent, verb)]
     if missing:
         raise _broken(entry, f"it has no `{missing[0]}`")
-    made: TextAgent = agent  # type: ignore[assignment]
+    made: TextAgent = agent  # type: ignore[assignment]  # its verbs were looked for above
     return made
 
 
